@@ -48,6 +48,17 @@ type Content interface {
 	UpdatedTime() Time
 }
 
+// Linker is a content that names a record which is shown only while this one
+// is, and which does not name it back: a variant's inventory item.
+type Linker interface{ LinkID() GID }
+
+func linkOf(content Content) GID {
+	if linker, ok := content.(Linker); ok {
+		return linker.LinkID()
+	}
+	return ""
+}
+
 var kinds = map[Kind]*KindInfo{}
 
 // register adds a kind; the file of each resource does so for its own.

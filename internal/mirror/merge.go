@@ -58,8 +58,9 @@ type Observation struct {
 	// is not governed by it.
 	Updated Instant
 
-	// Parent is the record without which this one is not shown; empty for none.
-	Parent GID
+	// Parent is the record without which this one is not shown, Link one that is
+	// shown only while this one is; empty for none.
+	Parent, Link GID
 }
 
 // Present observes a record's content.
@@ -70,7 +71,7 @@ func Present(id GID, content Content, source Source, asOf, heard Instant) (Obser
 	}
 	return Observation{
 		Key: Key{content.Kind(), id}, Source: source, AsOf: asOf, Heard: heard,
-		Content: encoded, Updated: At(content.UpdatedTime().Time), Parent: content.ParentID(),
+		Content: encoded, Updated: At(content.UpdatedTime().Time), Parent: content.ParentID(), Link: linkOf(content),
 	}, nil
 }
 
@@ -97,6 +98,7 @@ type State struct {
 	Content []byte // Of the greatest version; nil while only marks are known.
 	Digest  Digest
 	Parent  GID
+	Link    GID
 	Updated Instant // The version's first part.
 	AsOf    Instant // The version's second part; the digest is its third.
 
@@ -148,14 +150,14 @@ func (s State) Unsettled(info *KindInfo) (past Instant, unsettled bool) {
 }
 
 // ProvenAt is the state after a complete read, begun at start, found the record
-// just so: the store calls it instead of writing unchanged rows.
-func (s State) ProvenAt(start Instant) State {
-	if s.Content == nil {
+// just so: the store calls it instead of writing unchanged rows. What is hidden
+// is not what such a read found.
+func (s State) ProvenAt(info *KindInfo, start Instant) State {
+	if !s.Shown(info) {
 		return s
 	}
 	s.AsOf = max(s.AsOf, start)
 	s.ReadAt = max(s.ReadAt, start)
-	s.Heard = max(s.Heard, start)
 	return s
 }
 
@@ -194,11 +196,13 @@ func (s State) withContent(info *KindInfo, o Observation) State {
 	digest := DigestOf(o.Content)
 	if s.Content == nil || o.Updated > s.Updated {
 		s.ReadAt, s.WebhookAt, s.WebhookLo, s.WebhookHi = 0, 0, Digest{}, Digest{}
-		s.Content, s.Digest, s.Parent, s.Updated, s.AsOf = o.Content, digest, o.Parent, o.Updated, o.AsOf
+		s.Updated, s.AsOf = o.Updated, o.AsOf
+		s.Content, s.Digest, s.Parent, s.Link = o.Content, digest, o.Parent, o.Link
 	} else if o.Updated < s.Updated {
 		return s
 	} else if o.AsOf > s.AsOf || o.AsOf == s.AsOf && digest.compare(s.Digest) > 0 {
-		s.Content, s.Digest, s.Parent, s.AsOf = o.Content, digest, o.Parent, o.AsOf
+		s.AsOf = o.AsOf
+		s.Content, s.Digest, s.Parent, s.Link = o.Content, digest, o.Parent, o.Link
 	}
 	if !info.Governed {
 		return s

@@ -46,6 +46,7 @@ type ProductVariantDerived struct {
 
 func (ProductVariant) Kind() Kind               { return KindProductVariant }
 func (v ProductVariant) ParentID() GID          { return v.ProductID }
+func (v ProductVariant) LinkID() GID            { return v.InventoryItemID }
 func (v ProductVariant) UpdatedTime() Time      { return v.UpdatedAt }
 func (ProductVariantDerived) Kind() Kind        { return KindProductVariantDerived }
 func (ProductVariantDerived) ParentID() GID     { return "" }

@@ -1,0 +1,95 @@
+package mirror
+
+import (
+	"encoding/hex"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Words cuts text into words and each word into tokens, in one way for every
+// database engine: lower case, no accents, in ASCII letters and digits alone.
+// "Crème 30ml" gives [[creme] [30ml]].
+//
+// A run of Chinese, Japanese or Korean characters has no spaces between its
+// words, so each character is a token and the run is one word: tokens in a row
+// find any part of it. What is outside ASCII after that, emoji too, is written
+// as x and its UTF-8 bytes in hexadecimal, whose beginning still stands for the
+// beginning of the token.
+func Words(text string) [][]string {
+	var words [][]string
+	var word []string
+	var token strings.Builder
+	endToken := func() {
+		if token.Len() > 0 {
+			word = append(word, ascii(token.String()))
+			token.Reset()
+		}
+	}
+	endWord := func() {
+		endToken()
+		if len(word) > 0 {
+			words = append(words, word)
+			word = nil
+		}
+	}
+	lone := false // The last rune was a token by itself.
+	for _, r := range norm.NFKD.String(text) {
+		switch {
+		case unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r):
+			// Accents, joiners and variation selectors do not tell words apart.
+		case standsAlone(r):
+			if !lone {
+				endWord()
+			}
+			token.WriteRune(r)
+			endToken()
+			lone = true
+		case unicode.IsLetter(r) || unicode.IsNumber(r):
+			if lone {
+				endWord()
+			}
+			lone = false
+			token.WriteRune(unicode.ToLower(r))
+		default:
+			endWord()
+			lone = false
+		}
+	}
+	endWord()
+	return words
+}
+
+// standsAlone reports scripts written without spaces, and symbols such as emoji.
+func standsAlone(r rune) bool {
+	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai, unicode.So)
+}
+
+func ascii(token string) string {
+	for i := range len(token) {
+		if token[i] >= 0x80 {
+			return "x" + hex.EncodeToString([]byte(token))
+		}
+	}
+	return token
+}
+
+// Tokens is Words flattened into one string of tokens, as it is stored.
+func Tokens(text string) string {
+	var all []string
+	for _, word := range Words(text) {
+		all = append(all, word...)
+	}
+	return strings.Join(all, " ")
+}
+
+// SortKey orders titles without regard to case and accents, the same on every engine.
+func SortKey(title string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(title)))
+}

@@ -1,0 +1,210 @@
+package simulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config is what a simulator is made from. The zero value works.
+type Config struct {
+	Apps    []App
+	Seed    uint64           // Decides catalogues, tokens and faults.
+	Now     func() time.Time // Shopify's clock. Default: time.Now.
+	Deliver *http.Client     // Sends the webhooks. Default: one with Shopify's limits of time.
+	BaseURL string           // Where this simulator is reached, without a trailing slash; used in links.
+	Log     *slog.Logger     // Default: nothing is logged.
+
+	// AutoConsent lets every install request through without showing the
+	// page on which a merchant would press a button.
+	AutoConsent bool
+	// Rate and Capacity are each app's and shop's GraphQL budget, in points
+	// and points per second. Default: those of a standard shop, 100 and 2,000.
+	Rate, Capacity float64
+	// DeliveryLog is how many deliveries are remembered. Default: 100,000.
+	DeliveryLog int
+}
+
+const (
+	defaultRate        = 100
+	defaultCapacity    = 2000
+	defaultDeliveryLog = 100_000
+)
+
+// Simulator is Shopify: shops, apps, and what goes between them.
+type Simulator struct {
+	config Config
+	log    *slog.Logger
+	hooks  *courier
+
+	mu    sync.RWMutex
+	shops map[string]*Shop // By domain.
+	apps  map[string]*App  // By client id.
+	// number counts what is unique in all of Shopify.
+	number int64
+
+	faultsMu sync.Mutex
+	faults   Faults
+	chance   *rand.Rand // Decides faults.
+
+	secretMu sync.Mutex
+	secret   *rand.Rand // Makes tokens, codes and ids of deliveries.
+}
+
+// New makes a simulator without shops.
+func New(config Config) *Simulator {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	if config.Rate == 0 {
+		config.Rate = defaultRate
+	}
+	if config.Capacity == 0 {
+		config.Capacity = defaultCapacity
+	}
+	if config.DeliveryLog == 0 {
+		config.DeliveryLog = defaultDeliveryLog
+	}
+	if config.Deliver == nil {
+		config.Deliver = deliveryClient()
+	}
+	s := &Simulator{
+		config: config,
+		log:    config.Log.With("component", "simulator"),
+		shops:  make(map[string]*Shop),
+		apps:   make(map[string]*App),
+		number: 1_000_000,
+		chance: rand.New(rand.NewPCG(config.Seed, 1)),
+		secret: rand.New(rand.NewPCG(config.Seed, 2)),
+	}
+	for _, app := range config.Apps {
+		s.apps[app.ClientID] = &app
+	}
+	s.hooks = newCourier(s)
+	return s
+}
+
+// Now is the time by Shopify's clock.
+func (s *Simulator) Now() time.Time { return s.config.Now() }
+
+// Start begins to deliver webhooks. Deliveries made before wait for it.
+func (s *Simulator) Start(ctx context.Context) error { return s.hooks.start(ctx) }
+
+// Stop ends all deliveries under way and returns when the last is over.
+func (s *Simulator) Stop() { s.hooks.stop() }
+
+// Shop returns the shop of a domain, or nil.
+func (s *Simulator) Shop(domain string) *Shop {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.shops[strings.ToLower(domain)]
+}
+
+// Shops returns all shops, in no order.
+func (s *Simulator) Shops() []*Shop {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*Shop, 0, len(s.shops))
+	for _, shop := range s.shops {
+		out = append(out, shop)
+	}
+	return out
+}
+
+// app returns the app of a client id, or nil.
+func (s *Simulator) app(clientID string) *App {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.apps[clientID]
+}
+
+// AddShop opens a shop and fills it. The same seed, domain and catalogue give
+// the same shop, but for times, which are counted back from now.
+func (s *Simulator) AddShop(domain string, catalogue Catalogue) (*Shop, error) {
+	domain = strings.ToLower(domain)
+	if !strings.HasSuffix(domain, ".myshopify.com") || strings.ContainsAny(domain, "/ :") {
+		return nil, fmt.Errorf("add shop %q: the domain does not end in .myshopify.com", domain)
+	}
+	s.mu.Lock()
+	if _, taken := s.shops[domain]; taken {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("add shop %s: %w", domain, errTaken)
+	}
+	s.number += 7
+	shop := &Shop{sim: s, Domain: domain, ID: 60_000_000_000 + s.number, installations: make(map[string]*Installation)}
+	s.shops[domain] = shop // Taken already while it is filled.
+	s.mu.Unlock()
+
+	shop.mu.Lock()
+	defer shop.mu.Unlock()
+	hash := fnv.New64a()
+	hash.Write([]byte(domain))
+	catalogue.fill(shop, rand.New(rand.NewPCG(s.config.Seed, hash.Sum64())))
+	return shop, nil
+}
+
+var errTaken = errors.New("the domain has already been taken")
+
+// RLock keeps the shop as it is until RUnlock.
+func (s *Shop) RLock() { s.mu.RLock() }
+
+// RUnlock undoes RLock.
+func (s *Shop) RUnlock() { s.mu.RUnlock() }
+
+// now is Shopify's time in its own step.
+func (s *Shop) now() time.Time { return second(s.sim.Now()) }
+
+// newID numbers a new record. Shopify's numbers are long: the simulator's
+// begin beyond 2^53, where a float can no longer tell neighbours apart.
+func (s *Shop) newID(kind string) int64 {
+	if s.lastID == nil {
+		s.lastID = make(map[string]int64)
+	}
+	last, ok := s.lastID[kind]
+	if !ok {
+		// Each kind begins elsewhere: that numbers of a variant and of its
+		// item are alike must not help anyone.
+		hash := fnv.New32a()
+		hash.Write([]byte(kind))
+		last = 9_007_199_254_740_993 + int64(hash.Sum32()%9973)*1_000_003_007
+	}
+	last++
+	s.lastID[kind] = last
+	return last
+}
+
+// text makes n letters and digits that nobody can guess who does not know the seed.
+func (s *Simulator) text(n int) string {
+	const letters = "0123456789abcdef"
+	s.secretMu.Lock()
+	defer s.secretMu.Unlock()
+	out := make([]byte, n)
+	for i := range out {
+		out[i] = letters[s.secret.IntN(len(letters))]
+	}
+	return string(out)
+}
+
+// uuid makes an identifier in the form of headers like X-Shopify-Webhook-Id.
+func (s *Simulator) uuid() string {
+	t := s.text(32)
+	return t[:8] + "-" + t[8:12] + "-4" + t[13:16] + "-a" + t[17:20] + "-" + t[20:]
+}
+
+// next numbers what is unique in all of Shopify.
+func (s *Simulator) next() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number++
+	return 1_500_000_000_000 + s.number
+}

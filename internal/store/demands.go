@@ -1,0 +1,110 @@
+package store
+
+import (
+	"fmt"
+
+	"stockroom/internal/mirror"
+)
+
+// Demand is a read by id that is owed to a shop.
+type Demand struct {
+	mirror.Demand
+	Later    bool // A second look at lagging totals, kept apart from the read wanted now.
+	DueAt    mirror.Instant
+	Attempts int
+}
+
+// AddDemands stores demands; one for the same record joins it: the later
+// marks and, since a read that comes sooner would not satisfy both, the later time.
+// A demand in flight that is joined is thereby not satisfied by that flight.
+func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) error {
+	type key struct {
+		read  mirror.Read
+		id    mirror.GID
+		later bool
+	}
+	joined := map[key]Demand{} // One statement may not touch a row twice.
+	for _, d := range all {
+		k := key{d.Read, d.ID, d.Delay >= mirror.LagDelay}
+		due := now.Add(d.Delay)
+		if known, ok := joined[k]; ok {
+			d.Updated, d.AsOf, due = max(d.Updated, known.Updated), max(d.AsOf, known.AsOf), max(due, known.DueAt)
+		}
+		joined[k] = Demand{Demand: d, Later: k.later, DueAt: due}
+	}
+	rows := make([]Demand, 0, len(joined))
+	for _, d := range joined {
+		rows = append(rows, d)
+	}
+	const columns = 7
+	return chunks(rows, columns, func(part []Demand) error {
+		args := make([]any, 0, len(part)*columns)
+		for _, d := range part {
+			args = append(args, shop, d.Read, d.ID, d.Later, d.Updated, d.AsOf, d.DueAt)
+		}
+		_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at) VALUES `+placeholders(1, len(part), columns)+`
+			ON CONFLICT (shop_id, read, id, later) DO UPDATE SET updated_at = MAX(demands.updated_at, excluded.updated_at),
+				as_of = MAX(demands.as_of, excluded.as_of), due_at = MAX(demands.due_at, excluded.due_at), attempts = 0`, args...)
+		if err != nil {
+			return fmt.Errorf("store %d demands: %w", len(part), err)
+		}
+		return nil
+	})
+}
+
+const demandColumns = `read, id, later, updated_at, as_of, due_at, attempts`
+
+func scanDemand(scan func(...any) error) (Demand, error) {
+	var d Demand
+	err := scan(&d.Read, &d.ID, &d.Later, &d.Updated, &d.AsOf, &d.DueAt, &d.Attempts)
+	return d, err
+}
+
+// DueDemands lists a shop's demands that are due, oldest first.
+func (t *Tx) DueDemands(shop int64, now mirror.Instant, limit int) ([]Demand, error) {
+	return list(t, `SELECT `+demandColumns+` FROM demands WHERE shop_id = $1 AND due_at <= $2 ORDER BY due_at, read, id LIMIT $3`,
+		[]any{shop, now, limit}, scanDemand)
+}
+
+// NextDemands says when each shop's first demand is due.
+func (t *Tx) NextDemands() (map[int64]mirror.Instant, error) {
+	next := map[int64]mirror.Instant{}
+	err := t.each(`SELECT shop_id, MIN(due_at) FROM demands GROUP BY shop_id`, nil, func(scan func(...any) error) error {
+		var shop int64
+		var due mirror.Instant
+		err := scan(&shop, &due)
+		next[shop] = due
+		return err
+	})
+	return next, err
+}
+
+// CountDemands counts a shop's demands, without second looks.
+func (t *Tx) CountDemands(shop int64) (int64, error) {
+	var n int64
+	err := t.one(`SELECT COUNT(*) FROM demands WHERE shop_id = $1 AND later = 0`, []any{shop}, &n)
+	return n, err
+}
+
+// NextDemand says when the shop's first demand that is no second look is due; zero when there is none.
+func (t *Tx) NextDemand(shop int64) (mirror.Instant, error) {
+	var due mirror.Instant
+	err := t.one(`SELECT COALESCE(MIN(due_at), 0) FROM demands WHERE shop_id = $1 AND later = 0`, []any{shop}, &due)
+	return due, err
+}
+
+// SatisfyDemand removes a demand, unless it was joined by a stricter one since
+// the read that is held against it: the read was sent at asOf and found updated.
+// A record that is gone satisfies any updatedAt. It reports whether the demand is gone.
+func (t *Tx) SatisfyDemand(shop int64, d Demand, updated, asOf mirror.Instant) (bool, error) {
+	n, err := t.exec(`DELETE FROM demands WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4 AND updated_at <= $5 AND as_of <= $6 AND due_at <= $7`,
+		shop, d.Read, d.ID, d.Later, updated, asOf, d.DueAt)
+	return n > 0, err
+}
+
+// PostponeDemand keeps a demand that a read did not satisfy for another try.
+func (t *Tx) PostponeDemand(shop int64, d Demand, due mirror.Instant, reason string) error {
+	_, err := t.exec(`UPDATE demands SET attempts = attempts + 1, due_at = $5, last_error = $6 WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4`,
+		shop, d.Read, d.ID, d.Later, due, reason)
+	return err
+}

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"fmt"
+
+	"stockroom/internal/mirror"
+)
+
+// Run is a full read of a shop: an import or a poll.
+type Run struct {
+	ID              int64
+	ShopID          int64
+	Kind            string // import or poll.
+	Reason          string // connect, schedule or manual.
+	State           RunState
+	AcceptDeletions bool // The operator let deletions beyond the fuse through.
+	QueuedAt        mirror.Instant
+	StartedAt       mirror.Instant // On the shop's Shopify clock.
+	EndedAt         mirror.Instant
+	Progress        []byte // JSON of package reconcile.
+	Report          []byte // JSON of package reconcile.
+	Error           string
+}
+
+// RunState is how a run stands or ended.
+type RunState string
+
+const (
+	RunQueued  RunState = "queued"
+	RunRunning RunState = "running"
+	RunOK      RunState = "ok"
+	RunPartial RunState = "partial"
+	RunFailed  RunState = "failed"
+)
+
+// Over reports whether the run has ended.
+func (s RunState) Over() bool { return s == RunOK || s == RunPartial || s == RunFailed }
+
+const runColumns = `id, shop_id, kind, reason, state, accept_deletions, queued_at, started_at, ended_at, progress, report, error`
+
+func scanRun(scan func(...any) error) (Run, error) {
+	var r Run
+	err := scan(&r.ID, &r.ShopID, &r.Kind, &r.Reason, &r.State, &r.AcceptDeletions, &r.QueuedAt, &r.StartedAt, &r.EndedAt, &r.Progress, &r.Report, &r.Error)
+	return r, err
+}
+
+// QueueRun opens a run. A shop has one open run at a time: where there is one
+// already, it is returned as it is, and fresh is false.
+func (t *Tx) QueueRun(r Run) (run Run, fresh bool, err error) {
+	open, err := t.OpenRun(r.ShopID)
+	if err == nil {
+		if r.AcceptDeletions && !open.AcceptDeletions {
+			open.AcceptDeletions = true
+			err = t.SaveRun(open)
+		}
+		return open, false, err
+	}
+	if err != ErrNotFound {
+		return Run{}, false, err
+	}
+	r.State, r.Progress, r.Report = RunQueued, []byte("{}"), []byte("{}")
+	err = t.one(`INSERT INTO runs (shop_id, kind, reason, state, accept_deletions, queued_at, progress, report) VALUES `+placeholders(1, 1, 8)+` RETURNING id`,
+		[]any{r.ShopID, r.Kind, r.Reason, r.State, r.AcceptDeletions, r.QueuedAt, string(r.Progress), string(r.Report)}, &r.ID)
+	if err != nil {
+		return Run{}, false, fmt.Errorf("queue %s: %w", r.Kind, err)
+	}
+	return r, true, nil
+}
+
+// SaveRun writes a run's state, times, progress, report and error.
+func (t *Tx) SaveRun(r Run) error {
+	_, err := t.exec(`UPDATE runs SET state = $2, started_at = $3, ended_at = $4, progress = $5, report = $6, error = $7, accept_deletions = $8 WHERE id = $1`,
+		r.ID, r.State, r.StartedAt, r.EndedAt, string(r.Progress), string(r.Report), r.Error, r.AcceptDeletions)
+	if err != nil {
+		return fmt.Errorf("save run %d: %w", r.ID, err)
+	}
+	return nil
+}
+
+// OpenRun is the shop's run that is queued or running; ErrNotFound when there is none.
+func (t *Tx) OpenRun(shop int64) (Run, error) {
+	return t.run(`shop_id = $1 AND state IN ('queued', 'running')`, shop)
+}
+
+// RunByID finds a run.
+func (t *Tx) RunByID(id int64) (Run, error) { return t.run(`id = $1`, id) }
+
+func (t *Tx) run(where string, arg any) (Run, error) {
+	return scanRun(func(into ...any) error {
+		return t.one(`SELECT `+runColumns+` FROM runs WHERE `+where, []any{arg}, into...)
+	})
+}
+
+// OpenRuns lists all runs that are queued or running: what a process that comes back goes on with.
+func (t *Tx) OpenRuns() ([]Run, error) {
+	return list(t, `SELECT `+runColumns+` FROM runs WHERE state IN ('queued', 'running') ORDER BY id`, nil, scanRun)
+}
+
+// Runs lists a shop's newest runs.
+func (t *Tx) Runs(shop int64, limit int) ([]Run, error) {
+	return list(t, `SELECT `+runColumns+` FROM runs WHERE shop_id = $1 ORDER BY id DESC LIMIT $2`, []any{shop, limit}, scanRun)
+}
+
+// MarkRead notes that a run has read these records.
+func (t *Tx) MarkRead(run int64, keys []mirror.Key) error {
+	const columns = 3
+	return chunks(keys, columns, func(part []mirror.Key) error {
+		args := make([]any, 0, len(part)*columns)
+		for _, key := range part {
+			args = append(args, run, key.Kind, key.ID)
+		}
+		_, err := t.exec(`INSERT INTO run_records (run_id, kind, id) VALUES `+placeholders(1, len(part), columns)+` ON CONFLICT DO NOTHING`, args...)
+		if err != nil {
+			return fmt.Errorf("note what run %d read: %w", run, err)
+		}
+		return nil
+	})
+}
+
+// CountRead counts the records of a kind that a run has read.
+func (t *Tx) CountRead(run int64, kind mirror.Kind) (int64, error) {
+	var n int64
+	err := t.one(`SELECT COUNT(*) FROM run_records WHERE run_id = $1 AND kind = $2`, []any{run, kind}, &n)
+	return n, err
+}
+
+// ForgetRead drops what MarkRead noted, once a run is over.
+func (t *Tx) ForgetRead(run int64) error {
+	_, err := t.exec(`DELETE FROM run_records WHERE run_id = $1`, run)
+	return err
+}
+
+// DriftRow is a record that a run found to differ from the shop.
+type DriftRow struct {
+	Type   string
+	ID     mirror.GID
+	Kind   mirror.Kind
+	Class  string // missing, stale, wrong or undeleted.
+	Fields []byte // JSON list of mirror.FieldDiff.
+}
+
+// AddDrift stores drifted rows of a run; a row that is stored already is kept as it was first seen.
+func (t *Tx) AddDrift(run int64, rows []DriftRow) error {
+	const columns = 6
+	return chunks(rows, columns, func(part []DriftRow) error {
+		args := make([]any, 0, len(part)*columns)
+		for _, r := range part {
+			args = append(args, run, r.Type, r.ID, r.Kind, r.Class, string(r.Fields))
+		}
+		_, err := t.exec(`INSERT INTO drift (run_id, type, id, kind, class, fields) VALUES `+placeholders(1, len(part), columns)+` ON CONFLICT DO NOTHING`, args...)
+		if err != nil {
+			return fmt.Errorf("store %d drifted rows: %w", len(part), err)
+		}
+		return nil
+	})
+}
+
+// Drift lists a run's drifted rows.
+func (t *Tx) Drift(run int64, limit int) ([]DriftRow, error) {
+	return list(t, `SELECT type, id, kind, class, fields FROM drift WHERE run_id = $1 ORDER BY type, id, kind LIMIT $2`, []any{run, limit},
+		func(scan func(...any) error) (DriftRow, error) {
+			var r DriftRow
+			err := scan(&r.Type, &r.ID, &r.Kind, &r.Class, &r.Fields)
+			return r, err
+		})
+}
+
+// CountDrift counts a run's drifted rows by type and class.
+func (t *Tx) CountDrift(run int64) (map[[2]string]int64, error) {
+	counts := map[[2]string]int64{}
+	err := t.each(`SELECT type, class, COUNT(DISTINCT id) FROM drift WHERE run_id = $1 GROUP BY type, class`, []any{run}, func(scan func(...any) error) error {
+		var key [2]string
+		var n int64
+		err := scan(&key[0], &key[1], &n)
+		counts[key] = n
+		return err
+	})
+	return counts, err
+}
+
+// ClaimDay gives a shop's local day its one run. It reports false when the day has one already.
+func (t *Tx) ClaimDay(shop int64, day string, run int64) (bool, error) {
+	n, err := t.exec(`INSERT INTO daily_runs (shop_id, day, run_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, shop, day, run)
+	return n > 0, err
+}
+
+// DayClaimed reports whether a shop's local day has had its run.
+func (t *Tx) DayClaimed(shop int64, day string) (bool, error) {
+	var n int
+	err := t.one(`SELECT COUNT(*) FROM daily_runs WHERE shop_id = $1 AND day = $2`, []any{shop, day}, &n)
+	return n > 0, err
+}

@@ -1,0 +1,156 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"stockroom/internal/mirror"
+)
+
+// ProductEntry is a product in the read model that searches go by.
+type ProductEntry struct {
+	ID        mirror.GID
+	SortKey   string // The normalised title.
+	Status    string
+	Published bool
+	Available bool  // Some variant is for sale.
+	MinPrice  int64 // In millionths of the currency's unit.
+	MaxPrice  int64
+	Title     string // Tokens of the title, separated by spaces; see mirror.Tokens.
+	Rest      string // Tokens of all else that a search may hit.
+}
+
+// SaveProductEntries replaces the entries of these products.
+func (t *Tx) SaveProductEntries(shop int64, entries []ProductEntry) error {
+	ids := make([]mirror.GID, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	if err := t.DropProductEntries(shop, ids); err != nil {
+		return err
+	}
+	const columns = 8
+	return chunks(entries, columns, func(part []ProductEntry) error {
+		args := make([]any, 0, len(part)*columns)
+		byID := make(map[mirror.GID]ProductEntry, len(part))
+		for _, e := range part {
+			byID[e.ID] = e
+			args = append(args, shop, e.ID, e.SortKey, e.Status, e.Published, e.Available, e.MinPrice, e.MaxPrice)
+		}
+		tokens := make([]any, 0, len(part)*3)
+		err := t.each(`INSERT INTO product_search (shop_id, id, sort_key, status, published, available, min_price, max_price)
+			VALUES `+placeholders(1, len(part), columns)+` RETURNING rowid, id`, args, func(scan func(...any) error) error {
+			var rowid int64
+			var id mirror.GID
+			err := scan(&rowid, &id)
+			tokens = append(tokens, rowid, byID[id].Title, byID[id].Rest)
+			return err
+		})
+		if err == nil {
+			_, err = t.exec(`INSERT INTO product_tokens (rowid, title, rest) VALUES `+placeholders(1, len(part), 3), tokens...)
+		}
+		if err != nil {
+			return fmt.Errorf("save %d product entries: %w", len(part), err)
+		}
+		return nil
+	})
+}
+
+// DropProductEntries removes the entries of products that are not shown any more.
+func (t *Tx) DropProductEntries(shop int64, ids []mirror.GID) error {
+	return chunks(ids, 1, func(part []mirror.GID) error {
+		var rowids []any
+		err := t.each(`DELETE FROM product_search WHERE shop_id = $1 AND id IN `+in(2, len(part))+` RETURNING rowid`,
+			append([]any{shop}, anys(part)...), func(scan func(...any) error) error {
+				var rowid int64
+				err := scan(&rowid)
+				rowids = append(rowids, rowid)
+				return err
+			})
+		if err == nil && len(rowids) > 0 {
+			_, err = t.exec(`DELETE FROM product_tokens WHERE rowid IN `+in(1, len(rowids)), rowids...)
+		}
+		if err != nil {
+			return fmt.Errorf("drop %d product entries: %w", len(part), err)
+		}
+		return nil
+	})
+}
+
+// ProductQuery selects products. Zero values do not restrict.
+type ProductQuery struct {
+	Words     [][]string // Each word's tokens, which must stand in a row; the last word's last token may be a beginning.
+	Available *bool
+	Published bool // Only what customers can see: published and ACTIVE.
+	MinPrice  *int64
+	MaxPrice  *int64
+	After     ProductCursor
+	Limit     int
+}
+
+// ProductCursor is where a page ended. Results come by rank (all words in the
+// title first), then by normalised title, then by id.
+type ProductCursor struct {
+	Rank    int        `json:"r"`
+	SortKey string     `json:"s"`
+	ID      mirror.GID `json:"i"`
+}
+
+// ProductHit is a found product.
+type ProductHit struct {
+	ID     mirror.GID
+	Cursor ProductCursor
+}
+
+// SearchProducts finds up to Limit products, best first.
+func (t *Tx) SearchProducts(shop int64, q ProductQuery) ([]ProductHit, error) {
+	args := []any{shop}
+	arg := func(v any) string {
+		args = append(args, v)
+		return fmt.Sprintf("$%d", len(args))
+	}
+	from, rank := `product_search p`, `0`
+	where := `p.shop_id = $1`
+	if len(q.Words) > 0 {
+		match := ftsQuery(q.Words)
+		rank = `CASE WHEN p.rowid IN (SELECT rowid FROM product_tokens WHERE product_tokens MATCH ` + arg("{title} : ("+match+")") + `) THEN 0 ELSE 1 END`
+		where += ` AND p.rowid IN (SELECT rowid FROM product_tokens WHERE product_tokens MATCH ` + arg(match) + `)`
+	}
+	if q.Available != nil {
+		where += ` AND p.available = ` + arg(*q.Available)
+	}
+	if q.Published {
+		where += ` AND p.published AND p.status = 'ACTIVE'`
+	}
+	if q.MinPrice != nil {
+		where += ` AND p.max_price >= ` + arg(*q.MinPrice)
+	}
+	if q.MaxPrice != nil {
+		where += ` AND p.min_price <= ` + arg(*q.MaxPrice)
+	}
+	query := `SELECT r, sort_key, id FROM (SELECT ` + rank + ` AS r, p.sort_key, p.id FROM ` + from + ` WHERE ` + where + `) ranked`
+	if q.After.ID != "" {
+		query += ` WHERE (r, sort_key, id) > (` + arg(q.After.Rank) + `, ` + arg(q.After.SortKey) + `, ` + arg(q.After.ID) + `)`
+	}
+	query += ` ORDER BY r, sort_key, id LIMIT ` + arg(q.Limit)
+	hits, err := list(t, query, args, func(scan func(...any) error) (ProductHit, error) {
+		var h ProductHit
+		err := scan(&h.Cursor.Rank, &h.Cursor.SortKey, &h.Cursor.ID)
+		h.ID = h.Cursor.ID
+		return h, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("search products: %w", err)
+	}
+	return hits, nil
+}
+
+// ftsQuery writes words in FTS5's language. Tokens are ASCII letters and digits
+// alone (see mirror.Tokens), so none can be mistaken for an operator inside its quotes.
+func ftsQuery(words [][]string) string {
+	phrases := make([]string, len(words))
+	for i, tokens := range words {
+		phrases[i] = `"` + strings.Join(tokens, " ") + `"`
+	}
+	return strings.Join(phrases, " AND ") + "*" // The user may still be typing the last word.
+}

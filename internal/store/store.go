@@ -1,0 +1,299 @@
+// Package store is the database: schema, migrations and every query.
+//
+// It promises that no connection is handed out before the schema is current,
+// that a write transaction that returned nil is on disk (a killed process or a
+// power cut loses nothing, where the disk honours fsync), and that a read
+// transaction sees one state of the database. It decides nothing about what is
+// stored: that is left to package mirror and package apply.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// ErrNotFound says that no such row exists.
+var ErrNotFound = errors.New("not found")
+
+// Store is one database. Its methods may be called from any goroutine.
+type Store struct {
+	// write has a single connection: SQLite has one writer at a time, and
+	// waiting for a connection is fairer than waiting for the file's lock.
+	// Never ask for it while holding a transaction of it.
+	write *sql.DB
+	read  *sql.DB
+	path  string
+}
+
+// readers bounds the open read transactions; further ones wait.
+const readers = 8
+
+// Mode says what a program needs of the database.
+type Mode int
+
+const (
+	// ReadWrite creates the file and brings its schema up to date.
+	ReadWrite Mode = iota
+	// ReadOnly opens an existing file whose schema must be current, beside a running service.
+	ReadOnly
+)
+
+// Open opens the database at a URL such as sqlite://stockroom.db.
+//
+// A ReadOnly open of a missing file, or of one whose schema is older or newer
+// than this program's, is an error that says what to do.
+func Open(ctx context.Context, databaseURL string, mode Mode) (*Store, error) {
+	path, ok := strings.CutPrefix(databaseURL, "sqlite://")
+	if !ok || path == "" {
+		return nil, errors.New("open database: DATABASE_URL must look like sqlite://stockroom.db")
+	}
+	s := &Store{path: path}
+	var err error
+	if mode == ReadWrite {
+		if s.write, err = openPool(path, 1, "_txlock=immediate"); err != nil {
+			return nil, err
+		}
+		if err := s.migrate(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	if s.read, err = openPool(path, readers, "mode=ro"); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.checkSchema(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func openPool(path string, size int, extra string) (*sql.DB, error) {
+	// FULL costs next to nothing under group commit, and NORMAL may lose the
+	// last commits in a power cut.
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + extra +
+		"&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)"
+	if strings.Contains(extra, "mode=ro") {
+		dsn = strings.Replace(dsn, "&_pragma=journal_mode(WAL)", "", 1)
+	}
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	return db, nil
+}
+
+// Close gives the connections back. Transactions still open keep theirs until they end.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Path is the database's file; empty where it is a server.
+func (s *Store) Path() string { return s.path }
+
+// Writer is the pool of the one writing connection, for the job engine, whose
+// tables lie beside ours.
+func (s *Store) Writer() *sql.DB { return s.write }
+
+func (s *Store) provider() (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, s.write, files, goose.WithSlog(slog.New(slog.DiscardHandler)))
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	provider, err := s.provider()
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", s.path, err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// SchemaVersion is the number of the newest migration that the database has had.
+func (s *Store) SchemaVersion(ctx context.Context) (int64, error) {
+	var version int64
+	err := s.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
+	if err != nil {
+		return 0, fmt.Errorf("read schema version of %s: %w", s.path, err)
+	}
+	return version, nil
+}
+
+// newest is the number of the newest migration that this program brings.
+func newest() (int64, error) {
+	names, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil || len(names) == 0 {
+		return 0, fmt.Errorf("embedded migrations: %d found, %w", len(names), err)
+	}
+	var version int64
+	for _, name := range names {
+		number, err := goose.NumericComponent(filepath.Base(name))
+		if err != nil {
+			return 0, err
+		}
+		version = max(version, number)
+	}
+	return version, nil
+}
+
+func (s *Store) checkSchema(ctx context.Context) error {
+	want, err := newest()
+	if err != nil {
+		return err
+	}
+	have, err := s.SchemaVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("%w (is there a Stockroom database? `stockroom serve` makes one)", err)
+	}
+	switch {
+	case have < want:
+		return fmt.Errorf("database %s has schema %d, this program needs %d: run `stockroom migrate`", s.path, have, want)
+	case have > want:
+		return fmt.Errorf("database %s has schema %d, newer than this program's %d: use a newer stockroom", s.path, have, want)
+	}
+	return nil
+}
+
+// Tx is a transaction. It must not be used after the function it was given to returns.
+type Tx struct {
+	ctx context.Context
+	tx  *sql.Tx
+}
+
+// SQL is the transaction underneath, for inserting jobs with the data they belong to.
+func (t *Tx) SQL() *sql.Tx { return t.tx }
+
+// Update runs do in a write transaction, committed and synced to disk when do
+// returns nil, rolled back otherwise. Writers run one after another.
+func (s *Store) Update(ctx context.Context, do func(*Tx) error) error {
+	if s.write == nil {
+		return errors.New("write: the database was opened read-only")
+	}
+	return transact(ctx, s.write, do)
+}
+
+// View runs do in a read transaction: all it reads is of one moment.
+func (s *Store) View(ctx context.Context, do func(*Tx) error) error {
+	return transact(ctx, s.read, do)
+}
+
+func transact(ctx context.Context, db *sql.DB, do func(*Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() // After a commit it does nothing.
+	if err := do(&Tx{ctx: ctx, tx: tx}); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+func (t *Tx) exec(query string, args ...any) (int64, error) {
+	result, err := t.tx.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// one scans the single row of a query; ErrNotFound when there is none.
+func (t *Tx) one(query string, args []any, into ...any) error {
+	err := t.tx.QueryRowContext(t.ctx, query, args...).Scan(into...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// each calls do for every row of a query; do scans it.
+func (t *Tx) each(query string, args []any, do func(scan func(...any) error) error) error {
+	rows, err := t.tx.QueryContext(t.ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// list gathers the rows of a query, which must be bounded.
+func list[T any](t *Tx, query string, args []any, scan func(func(...any) error) (T, error)) ([]T, error) {
+	var all []T
+	err := t.each(query, args, func(scanRow func(...any) error) error {
+		one, err := scan(scanRow)
+		all = append(all, one)
+		return err
+	})
+	return all, err
+}
+
+// maxArgs bounds the parameters of one statement, below every engine's limit.
+const maxArgs = 8000
+
+// placeholders writes n groups of size numbered parameters: ($1,$2),($3,$4).
+func placeholders(from, n, size int) string {
+	var out strings.Builder
+	for i := range n {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteByte('(')
+		for j := range size {
+			if j > 0 {
+				out.WriteByte(',')
+			}
+			fmt.Fprintf(&out, "$%d", from+i*size+j)
+		}
+		out.WriteByte(')')
+	}
+	return out.String()
+}
+
+// in writes a list of n numbered parameters: ($3,$4,$5).
+func in(from, n int) string { return placeholders(from, 1, n) }
+
+// chunks cuts a slice so that each part needs at most maxArgs parameters of size each.
+func chunks[T any](all []T, size int, do func([]T) error) error {
+	step := max(1, maxArgs/size)
+	for len(all) > 0 {
+		part := all[:min(step, len(all))]
+		all = all[len(part):]
+		if err := do(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
