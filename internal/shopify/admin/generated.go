@@ -3256,6 +3256,1938 @@ func (v *MoreCollectionProductsResponse) GetCollection() *MoreCollectionProducts
 	return v.Collection
 }
 
+// MoreDiscountCodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
+type MoreDiscountCodesDiscountNode struct {
+	Discount MoreDiscountCodesDiscountNodeDiscount `json:"-"`
+}
+
+// GetDiscount returns MoreDiscountCodesDiscountNode.Discount, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNode) GetDiscount() MoreDiscountCodesDiscountNodeDiscount {
+	return v.Discount
+}
+
+func (v *MoreDiscountCodesDiscountNode) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*MoreDiscountCodesDiscountNode
+		Discount json.RawMessage `json:"discount"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.MoreDiscountCodesDiscountNode = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Discount
+		src := firstPass.Discount
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalMoreDiscountCodesDiscountNodeDiscount(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal MoreDiscountCodesDiscountNode.Discount: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalMoreDiscountCodesDiscountNode struct {
+	Discount json.RawMessage `json:"discount"`
+}
+
+func (v *MoreDiscountCodesDiscountNode) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *MoreDiscountCodesDiscountNode) __premarshalJSON() (*__premarshalMoreDiscountCodesDiscountNode, error) {
+	var retval __premarshalMoreDiscountCodesDiscountNode
+
+	{
+
+		dst := &retval.Discount
+		src := v.Discount
+		var err error
+		*dst, err = __marshalMoreDiscountCodesDiscountNodeDiscount(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal MoreDiscountCodesDiscountNode.Discount: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
+// MoreDiscountCodesDiscountNodeDiscount includes the requested fields of the GraphQL interface Discount.
+//
+// MoreDiscountCodesDiscountNodeDiscount is implemented by the following types:
+// MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp
+// MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic
+// MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy
+// MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping
+// MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp
+// MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic
+// MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy
+// MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping
+type MoreDiscountCodesDiscountNodeDiscount interface {
+	implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+}
+
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp) implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic) implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy) implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping) implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp) implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic) implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy) implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping) implementsGraphQLInterfaceMoreDiscountCodesDiscountNodeDiscount() {
+}
+
+func __unmarshalMoreDiscountCodesDiscountNodeDiscount(b []byte, v *MoreDiscountCodesDiscountNodeDiscount) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "DiscountAutomaticApp":
+		*v = new(MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBasic":
+		*v = new(MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBxgy":
+		*v = new(MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticFreeShipping":
+		*v = new(MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeApp":
+		*v = new(MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBasic":
+		*v = new(MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBxgy":
+		*v = new(MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeFreeShipping":
+		*v = new(MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing Discount.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for MoreDiscountCodesDiscountNodeDiscount: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalMoreDiscountCodesDiscountNodeDiscount(v *MoreDiscountCodesDiscountNodeDiscount) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp:
+		typename = "DiscountAutomaticApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic:
+		typename = "DiscountAutomaticBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy:
+		typename = "DiscountAutomaticBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping:
+		typename = "DiscountAutomaticFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp:
+		typename = "DiscountCodeApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic:
+		typename = "DiscountCodeBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy:
+		typename = "DiscountCodeBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping:
+		typename = "DiscountCodeFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for MoreDiscountCodesDiscountNodeDiscount: "%T"`, v)
+	}
+}
+
+// MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp includes the requested fields of the GraphQL type DiscountAutomaticApp.
+type MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticApp) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic includes the requested fields of the GraphQL type DiscountAutomaticBasic.
+type MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBasic) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy includes the requested fields of the GraphQL type DiscountAutomaticBxgy.
+type MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticBxgy) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping includes the requested fields of the GraphQL type DiscountAutomaticFreeShipping.
+type MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountAutomaticFreeShipping) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp includes the requested fields of the GraphQL type DiscountCodeApp.
+type MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp struct {
+	Typename *string  `json:"__typename"`
+	Codes    CodePage `json:"codes"`
+}
+
+// GetTypename returns MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCodes returns MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp.Codes, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeApp) GetCodes() CodePage { return v.Codes }
+
+// MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic includes the requested fields of the GraphQL type DiscountCodeBasic.
+type MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic struct {
+	Typename *string  `json:"__typename"`
+	Codes    CodePage `json:"codes"`
+}
+
+// GetTypename returns MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCodes returns MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic.Codes, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeBasic) GetCodes() CodePage { return v.Codes }
+
+// MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy includes the requested fields of the GraphQL type DiscountCodeBxgy.
+type MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy struct {
+	Typename *string  `json:"__typename"`
+	Codes    CodePage `json:"codes"`
+}
+
+// GetTypename returns MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCodes returns MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy.Codes, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeBxgy) GetCodes() CodePage { return v.Codes }
+
+// MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping includes the requested fields of the GraphQL type DiscountCodeFreeShipping.
+type MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping struct {
+	Typename *string  `json:"__typename"`
+	Codes    CodePage `json:"codes"`
+}
+
+// GetTypename returns MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCodes returns MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping.Codes, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesDiscountNodeDiscountDiscountCodeFreeShipping) GetCodes() CodePage {
+	return v.Codes
+}
+
+// MoreDiscountCodesResponse is returned by MoreDiscountCodes on success.
+type MoreDiscountCodesResponse struct {
+	DiscountNode *MoreDiscountCodesDiscountNode `json:"discountNode"`
+}
+
+// GetDiscountNode returns MoreDiscountCodesResponse.DiscountNode, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCodesResponse) GetDiscountNode() *MoreDiscountCodesDiscountNode {
+	return v.DiscountNode
+}
+
+// MoreDiscountCollectionsDiscountNode includes the requested fields of the GraphQL type DiscountNode.
+type MoreDiscountCollectionsDiscountNode struct {
+	Discount MoreDiscountCollectionsDiscountNodeDiscount `json:"-"`
+}
+
+// GetDiscount returns MoreDiscountCollectionsDiscountNode.Discount, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNode) GetDiscount() MoreDiscountCollectionsDiscountNodeDiscount {
+	return v.Discount
+}
+
+func (v *MoreDiscountCollectionsDiscountNode) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*MoreDiscountCollectionsDiscountNode
+		Discount json.RawMessage `json:"discount"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.MoreDiscountCollectionsDiscountNode = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Discount
+		src := firstPass.Discount
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalMoreDiscountCollectionsDiscountNodeDiscount(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal MoreDiscountCollectionsDiscountNode.Discount: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalMoreDiscountCollectionsDiscountNode struct {
+	Discount json.RawMessage `json:"discount"`
+}
+
+func (v *MoreDiscountCollectionsDiscountNode) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *MoreDiscountCollectionsDiscountNode) __premarshalJSON() (*__premarshalMoreDiscountCollectionsDiscountNode, error) {
+	var retval __premarshalMoreDiscountCollectionsDiscountNode
+
+	{
+
+		dst := &retval.Discount
+		src := v.Discount
+		var err error
+		*dst, err = __marshalMoreDiscountCollectionsDiscountNodeDiscount(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal MoreDiscountCollectionsDiscountNode.Discount: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscount includes the requested fields of the GraphQL interface Discount.
+//
+// MoreDiscountCollectionsDiscountNodeDiscount is implemented by the following types:
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping
+type MoreDiscountCollectionsDiscountNodeDiscount interface {
+	implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+}
+
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp) implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic) implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy) implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping) implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp) implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic) implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy) implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping) implementsGraphQLInterfaceMoreDiscountCollectionsDiscountNodeDiscount() {
+}
+
+func __unmarshalMoreDiscountCollectionsDiscountNodeDiscount(b []byte, v *MoreDiscountCollectionsDiscountNodeDiscount) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "DiscountAutomaticApp":
+		*v = new(MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBasic":
+		*v = new(MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBxgy":
+		*v = new(MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticFreeShipping":
+		*v = new(MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeApp":
+		*v = new(MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBasic":
+		*v = new(MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBxgy":
+		*v = new(MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeFreeShipping":
+		*v = new(MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing Discount.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for MoreDiscountCollectionsDiscountNodeDiscount: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalMoreDiscountCollectionsDiscountNodeDiscount(v *MoreDiscountCollectionsDiscountNodeDiscount) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp:
+		typename = "DiscountAutomaticApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic:
+		typename = "DiscountAutomaticBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy:
+		typename = "DiscountAutomaticBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping:
+		typename = "DiscountAutomaticFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp:
+		typename = "DiscountCodeApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic:
+		typename = "DiscountCodeBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy:
+		typename = "DiscountCodeBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping:
+		typename = "DiscountCodeFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for MoreDiscountCollectionsDiscountNodeDiscount: "%T"`, v)
+	}
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp includes the requested fields of the GraphQL type DiscountAutomaticApp.
+type MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticApp) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic includes the requested fields of the GraphQL type DiscountAutomaticBasic.
+type MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic struct {
+	Typename     *string             `json:"__typename"`
+	CustomerGets MoreGetsCollections `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBasic) GetCustomerGets() MoreGetsCollections {
+	return v.CustomerGets
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy includes the requested fields of the GraphQL type DiscountAutomaticBxgy.
+type MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy struct {
+	Typename     *string             `json:"__typename"`
+	CustomerGets MoreGetsCollections `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticBxgy) GetCustomerGets() MoreGetsCollections {
+	return v.CustomerGets
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping includes the requested fields of the GraphQL type DiscountAutomaticFreeShipping.
+type MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountAutomaticFreeShipping) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp includes the requested fields of the GraphQL type DiscountCodeApp.
+type MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeApp) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic includes the requested fields of the GraphQL type DiscountCodeBasic.
+type MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic struct {
+	Typename     *string             `json:"__typename"`
+	CustomerGets MoreGetsCollections `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBasic) GetCustomerGets() MoreGetsCollections {
+	return v.CustomerGets
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy includes the requested fields of the GraphQL type DiscountCodeBxgy.
+type MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy struct {
+	Typename     *string             `json:"__typename"`
+	CustomerGets MoreGetsCollections `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeBxgy) GetCustomerGets() MoreGetsCollections {
+	return v.CustomerGets
+}
+
+// MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping includes the requested fields of the GraphQL type DiscountCodeFreeShipping.
+type MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsDiscountNodeDiscountDiscountCodeFreeShipping) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountCollectionsResponse is returned by MoreDiscountCollections on success.
+type MoreDiscountCollectionsResponse struct {
+	DiscountNode *MoreDiscountCollectionsDiscountNode `json:"discountNode"`
+}
+
+// GetDiscountNode returns MoreDiscountCollectionsResponse.DiscountNode, and is useful for accessing the field via an interface.
+func (v *MoreDiscountCollectionsResponse) GetDiscountNode() *MoreDiscountCollectionsDiscountNode {
+	return v.DiscountNode
+}
+
+// MoreDiscountProductsDiscountNode includes the requested fields of the GraphQL type DiscountNode.
+type MoreDiscountProductsDiscountNode struct {
+	Discount MoreDiscountProductsDiscountNodeDiscount `json:"-"`
+}
+
+// GetDiscount returns MoreDiscountProductsDiscountNode.Discount, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNode) GetDiscount() MoreDiscountProductsDiscountNodeDiscount {
+	return v.Discount
+}
+
+func (v *MoreDiscountProductsDiscountNode) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*MoreDiscountProductsDiscountNode
+		Discount json.RawMessage `json:"discount"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.MoreDiscountProductsDiscountNode = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Discount
+		src := firstPass.Discount
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalMoreDiscountProductsDiscountNodeDiscount(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal MoreDiscountProductsDiscountNode.Discount: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalMoreDiscountProductsDiscountNode struct {
+	Discount json.RawMessage `json:"discount"`
+}
+
+func (v *MoreDiscountProductsDiscountNode) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *MoreDiscountProductsDiscountNode) __premarshalJSON() (*__premarshalMoreDiscountProductsDiscountNode, error) {
+	var retval __premarshalMoreDiscountProductsDiscountNode
+
+	{
+
+		dst := &retval.Discount
+		src := v.Discount
+		var err error
+		*dst, err = __marshalMoreDiscountProductsDiscountNodeDiscount(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal MoreDiscountProductsDiscountNode.Discount: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
+// MoreDiscountProductsDiscountNodeDiscount includes the requested fields of the GraphQL interface Discount.
+//
+// MoreDiscountProductsDiscountNodeDiscount is implemented by the following types:
+// MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp
+// MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic
+// MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy
+// MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping
+// MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp
+// MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic
+// MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy
+// MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping
+type MoreDiscountProductsDiscountNodeDiscount interface {
+	implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+}
+
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp) implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic) implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy) implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping) implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp) implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic) implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy) implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping) implementsGraphQLInterfaceMoreDiscountProductsDiscountNodeDiscount() {
+}
+
+func __unmarshalMoreDiscountProductsDiscountNodeDiscount(b []byte, v *MoreDiscountProductsDiscountNodeDiscount) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "DiscountAutomaticApp":
+		*v = new(MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBasic":
+		*v = new(MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBxgy":
+		*v = new(MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticFreeShipping":
+		*v = new(MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeApp":
+		*v = new(MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBasic":
+		*v = new(MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBxgy":
+		*v = new(MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeFreeShipping":
+		*v = new(MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing Discount.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for MoreDiscountProductsDiscountNodeDiscount: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalMoreDiscountProductsDiscountNodeDiscount(v *MoreDiscountProductsDiscountNodeDiscount) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp:
+		typename = "DiscountAutomaticApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic:
+		typename = "DiscountAutomaticBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy:
+		typename = "DiscountAutomaticBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping:
+		typename = "DiscountAutomaticFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp:
+		typename = "DiscountCodeApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic:
+		typename = "DiscountCodeBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy:
+		typename = "DiscountCodeBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping:
+		typename = "DiscountCodeFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for MoreDiscountProductsDiscountNodeDiscount: "%T"`, v)
+	}
+}
+
+// MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp includes the requested fields of the GraphQL type DiscountAutomaticApp.
+type MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticApp) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic includes the requested fields of the GraphQL type DiscountAutomaticBasic.
+type MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic struct {
+	Typename     *string          `json:"__typename"`
+	CustomerGets MoreGetsProducts `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBasic) GetCustomerGets() MoreGetsProducts {
+	return v.CustomerGets
+}
+
+// MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy includes the requested fields of the GraphQL type DiscountAutomaticBxgy.
+type MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy struct {
+	Typename     *string          `json:"__typename"`
+	CustomerGets MoreGetsProducts `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticBxgy) GetCustomerGets() MoreGetsProducts {
+	return v.CustomerGets
+}
+
+// MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping includes the requested fields of the GraphQL type DiscountAutomaticFreeShipping.
+type MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountAutomaticFreeShipping) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp includes the requested fields of the GraphQL type DiscountCodeApp.
+type MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeApp) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic includes the requested fields of the GraphQL type DiscountCodeBasic.
+type MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic struct {
+	Typename     *string          `json:"__typename"`
+	CustomerGets MoreGetsProducts `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeBasic) GetCustomerGets() MoreGetsProducts {
+	return v.CustomerGets
+}
+
+// MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy includes the requested fields of the GraphQL type DiscountCodeBxgy.
+type MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy struct {
+	Typename     *string          `json:"__typename"`
+	CustomerGets MoreGetsProducts `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeBxgy) GetCustomerGets() MoreGetsProducts {
+	return v.CustomerGets
+}
+
+// MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping includes the requested fields of the GraphQL type DiscountCodeFreeShipping.
+type MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsDiscountNodeDiscountDiscountCodeFreeShipping) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountProductsResponse is returned by MoreDiscountProducts on success.
+type MoreDiscountProductsResponse struct {
+	DiscountNode *MoreDiscountProductsDiscountNode `json:"discountNode"`
+}
+
+// GetDiscountNode returns MoreDiscountProductsResponse.DiscountNode, and is useful for accessing the field via an interface.
+func (v *MoreDiscountProductsResponse) GetDiscountNode() *MoreDiscountProductsDiscountNode {
+	return v.DiscountNode
+}
+
+// MoreDiscountVariantsDiscountNode includes the requested fields of the GraphQL type DiscountNode.
+type MoreDiscountVariantsDiscountNode struct {
+	Discount MoreDiscountVariantsDiscountNodeDiscount `json:"-"`
+}
+
+// GetDiscount returns MoreDiscountVariantsDiscountNode.Discount, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNode) GetDiscount() MoreDiscountVariantsDiscountNodeDiscount {
+	return v.Discount
+}
+
+func (v *MoreDiscountVariantsDiscountNode) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*MoreDiscountVariantsDiscountNode
+		Discount json.RawMessage `json:"discount"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.MoreDiscountVariantsDiscountNode = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Discount
+		src := firstPass.Discount
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalMoreDiscountVariantsDiscountNodeDiscount(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal MoreDiscountVariantsDiscountNode.Discount: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalMoreDiscountVariantsDiscountNode struct {
+	Discount json.RawMessage `json:"discount"`
+}
+
+func (v *MoreDiscountVariantsDiscountNode) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *MoreDiscountVariantsDiscountNode) __premarshalJSON() (*__premarshalMoreDiscountVariantsDiscountNode, error) {
+	var retval __premarshalMoreDiscountVariantsDiscountNode
+
+	{
+
+		dst := &retval.Discount
+		src := v.Discount
+		var err error
+		*dst, err = __marshalMoreDiscountVariantsDiscountNodeDiscount(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal MoreDiscountVariantsDiscountNode.Discount: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
+// MoreDiscountVariantsDiscountNodeDiscount includes the requested fields of the GraphQL interface Discount.
+//
+// MoreDiscountVariantsDiscountNodeDiscount is implemented by the following types:
+// MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp
+// MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic
+// MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy
+// MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping
+// MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp
+// MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic
+// MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy
+// MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping
+type MoreDiscountVariantsDiscountNodeDiscount interface {
+	implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+}
+
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp) implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic) implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy) implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping) implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp) implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic) implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy) implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount() {
+}
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping) implementsGraphQLInterfaceMoreDiscountVariantsDiscountNodeDiscount() {
+}
+
+func __unmarshalMoreDiscountVariantsDiscountNodeDiscount(b []byte, v *MoreDiscountVariantsDiscountNodeDiscount) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "DiscountAutomaticApp":
+		*v = new(MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBasic":
+		*v = new(MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBxgy":
+		*v = new(MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticFreeShipping":
+		*v = new(MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeApp":
+		*v = new(MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBasic":
+		*v = new(MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBxgy":
+		*v = new(MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeFreeShipping":
+		*v = new(MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing Discount.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for MoreDiscountVariantsDiscountNodeDiscount: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalMoreDiscountVariantsDiscountNodeDiscount(v *MoreDiscountVariantsDiscountNodeDiscount) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp:
+		typename = "DiscountAutomaticApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic:
+		typename = "DiscountAutomaticBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy:
+		typename = "DiscountAutomaticBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping:
+		typename = "DiscountAutomaticFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp:
+		typename = "DiscountCodeApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic:
+		typename = "DiscountCodeBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy:
+		typename = "DiscountCodeBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping:
+		typename = "DiscountCodeFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for MoreDiscountVariantsDiscountNodeDiscount: "%T"`, v)
+	}
+}
+
+// MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp includes the requested fields of the GraphQL type DiscountAutomaticApp.
+type MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticApp) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic includes the requested fields of the GraphQL type DiscountAutomaticBasic.
+type MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic struct {
+	Typename     *string          `json:"__typename"`
+	CustomerGets MoreGetsVariants `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBasic) GetCustomerGets() MoreGetsVariants {
+	return v.CustomerGets
+}
+
+// MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy includes the requested fields of the GraphQL type DiscountAutomaticBxgy.
+type MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy struct {
+	Typename     *string          `json:"__typename"`
+	CustomerGets MoreGetsVariants `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticBxgy) GetCustomerGets() MoreGetsVariants {
+	return v.CustomerGets
+}
+
+// MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping includes the requested fields of the GraphQL type DiscountAutomaticFreeShipping.
+type MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountAutomaticFreeShipping) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp includes the requested fields of the GraphQL type DiscountCodeApp.
+type MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeApp) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic includes the requested fields of the GraphQL type DiscountCodeBasic.
+type MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic struct {
+	Typename     *string          `json:"__typename"`
+	CustomerGets MoreGetsVariants `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBasic) GetCustomerGets() MoreGetsVariants {
+	return v.CustomerGets
+}
+
+// MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy includes the requested fields of the GraphQL type DiscountCodeBxgy.
+type MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy struct {
+	Typename     *string          `json:"__typename"`
+	CustomerGets MoreGetsVariants `json:"customerGets"`
+}
+
+// GetTypename returns MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy) GetTypename() *string {
+	return v.Typename
+}
+
+// GetCustomerGets returns MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy.CustomerGets, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeBxgy) GetCustomerGets() MoreGetsVariants {
+	return v.CustomerGets
+}
+
+// MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping includes the requested fields of the GraphQL type DiscountCodeFreeShipping.
+type MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsDiscountNodeDiscountDiscountCodeFreeShipping) GetTypename() *string {
+	return v.Typename
+}
+
+// MoreDiscountVariantsResponse is returned by MoreDiscountVariants on success.
+type MoreDiscountVariantsResponse struct {
+	DiscountNode *MoreDiscountVariantsDiscountNode `json:"discountNode"`
+}
+
+// GetDiscountNode returns MoreDiscountVariantsResponse.DiscountNode, and is useful for accessing the field via an interface.
+func (v *MoreDiscountVariantsResponse) GetDiscountNode() *MoreDiscountVariantsDiscountNode {
+	return v.DiscountNode
+}
+
+// MoreGetsCollections includes the GraphQL fields of DiscountCustomerGets requested by the fragment MoreGetsCollections.
+type MoreGetsCollections struct {
+	Items MoreGetsCollectionsItemsDiscountItems `json:"-"`
+}
+
+// GetItems returns MoreGetsCollections.Items, and is useful for accessing the field via an interface.
+func (v *MoreGetsCollections) GetItems() MoreGetsCollectionsItemsDiscountItems { return v.Items }
+
+func (v *MoreGetsCollections) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*MoreGetsCollections
+		Items json.RawMessage `json:"items"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.MoreGetsCollections = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Items
+		src := firstPass.Items
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalMoreGetsCollectionsItemsDiscountItems(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal MoreGetsCollections.Items: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalMoreGetsCollections struct {
+	Items json.RawMessage `json:"items"`
+}
+
+func (v *MoreGetsCollections) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *MoreGetsCollections) __premarshalJSON() (*__premarshalMoreGetsCollections, error) {
+	var retval __premarshalMoreGetsCollections
+
+	{
+
+		dst := &retval.Items
+		src := v.Items
+		var err error
+		*dst, err = __marshalMoreGetsCollectionsItemsDiscountItems(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal MoreGetsCollections.Items: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
+// MoreGetsCollectionsItemsAllDiscountItems includes the requested fields of the GraphQL type AllDiscountItems.
+type MoreGetsCollectionsItemsAllDiscountItems struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreGetsCollectionsItemsAllDiscountItems.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsCollectionsItemsAllDiscountItems) GetTypename() *string { return v.Typename }
+
+// MoreGetsCollectionsItemsDiscountCollections includes the requested fields of the GraphQL type DiscountCollections.
+type MoreGetsCollectionsItemsDiscountCollections struct {
+	Typename    *string          `json:"__typename"`
+	Collections CollectionIDPage `json:"collections"`
+}
+
+// GetTypename returns MoreGetsCollectionsItemsDiscountCollections.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsCollectionsItemsDiscountCollections) GetTypename() *string { return v.Typename }
+
+// GetCollections returns MoreGetsCollectionsItemsDiscountCollections.Collections, and is useful for accessing the field via an interface.
+func (v *MoreGetsCollectionsItemsDiscountCollections) GetCollections() CollectionIDPage {
+	return v.Collections
+}
+
+// MoreGetsCollectionsItemsDiscountItems includes the requested fields of the GraphQL interface DiscountItems.
+//
+// MoreGetsCollectionsItemsDiscountItems is implemented by the following types:
+// MoreGetsCollectionsItemsAllDiscountItems
+// MoreGetsCollectionsItemsDiscountCollections
+// MoreGetsCollectionsItemsDiscountProducts
+type MoreGetsCollectionsItemsDiscountItems interface {
+	implementsGraphQLInterfaceMoreGetsCollectionsItemsDiscountItems()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+}
+
+func (v *MoreGetsCollectionsItemsAllDiscountItems) implementsGraphQLInterfaceMoreGetsCollectionsItemsDiscountItems() {
+}
+func (v *MoreGetsCollectionsItemsDiscountCollections) implementsGraphQLInterfaceMoreGetsCollectionsItemsDiscountItems() {
+}
+func (v *MoreGetsCollectionsItemsDiscountProducts) implementsGraphQLInterfaceMoreGetsCollectionsItemsDiscountItems() {
+}
+
+func __unmarshalMoreGetsCollectionsItemsDiscountItems(b []byte, v *MoreGetsCollectionsItemsDiscountItems) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "AllDiscountItems":
+		*v = new(MoreGetsCollectionsItemsAllDiscountItems)
+		return json.Unmarshal(b, *v)
+	case "DiscountCollections":
+		*v = new(MoreGetsCollectionsItemsDiscountCollections)
+		return json.Unmarshal(b, *v)
+	case "DiscountProducts":
+		*v = new(MoreGetsCollectionsItemsDiscountProducts)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing DiscountItems.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for MoreGetsCollectionsItemsDiscountItems: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalMoreGetsCollectionsItemsDiscountItems(v *MoreGetsCollectionsItemsDiscountItems) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *MoreGetsCollectionsItemsAllDiscountItems:
+		typename = "AllDiscountItems"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsCollectionsItemsAllDiscountItems
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreGetsCollectionsItemsDiscountCollections:
+		typename = "DiscountCollections"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsCollectionsItemsDiscountCollections
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreGetsCollectionsItemsDiscountProducts:
+		typename = "DiscountProducts"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsCollectionsItemsDiscountProducts
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for MoreGetsCollectionsItemsDiscountItems: "%T"`, v)
+	}
+}
+
+// MoreGetsCollectionsItemsDiscountProducts includes the requested fields of the GraphQL type DiscountProducts.
+type MoreGetsCollectionsItemsDiscountProducts struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreGetsCollectionsItemsDiscountProducts.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsCollectionsItemsDiscountProducts) GetTypename() *string { return v.Typename }
+
+// MoreGetsProducts includes the GraphQL fields of DiscountCustomerGets requested by the fragment MoreGetsProducts.
+type MoreGetsProducts struct {
+	Items MoreGetsProductsItemsDiscountItems `json:"-"`
+}
+
+// GetItems returns MoreGetsProducts.Items, and is useful for accessing the field via an interface.
+func (v *MoreGetsProducts) GetItems() MoreGetsProductsItemsDiscountItems { return v.Items }
+
+func (v *MoreGetsProducts) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*MoreGetsProducts
+		Items json.RawMessage `json:"items"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.MoreGetsProducts = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Items
+		src := firstPass.Items
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalMoreGetsProductsItemsDiscountItems(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal MoreGetsProducts.Items: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalMoreGetsProducts struct {
+	Items json.RawMessage `json:"items"`
+}
+
+func (v *MoreGetsProducts) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *MoreGetsProducts) __premarshalJSON() (*__premarshalMoreGetsProducts, error) {
+	var retval __premarshalMoreGetsProducts
+
+	{
+
+		dst := &retval.Items
+		src := v.Items
+		var err error
+		*dst, err = __marshalMoreGetsProductsItemsDiscountItems(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal MoreGetsProducts.Items: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
+// MoreGetsProductsItemsAllDiscountItems includes the requested fields of the GraphQL type AllDiscountItems.
+type MoreGetsProductsItemsAllDiscountItems struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreGetsProductsItemsAllDiscountItems.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsProductsItemsAllDiscountItems) GetTypename() *string { return v.Typename }
+
+// MoreGetsProductsItemsDiscountCollections includes the requested fields of the GraphQL type DiscountCollections.
+type MoreGetsProductsItemsDiscountCollections struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreGetsProductsItemsDiscountCollections.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsProductsItemsDiscountCollections) GetTypename() *string { return v.Typename }
+
+// MoreGetsProductsItemsDiscountItems includes the requested fields of the GraphQL interface DiscountItems.
+//
+// MoreGetsProductsItemsDiscountItems is implemented by the following types:
+// MoreGetsProductsItemsAllDiscountItems
+// MoreGetsProductsItemsDiscountCollections
+// MoreGetsProductsItemsDiscountProducts
+type MoreGetsProductsItemsDiscountItems interface {
+	implementsGraphQLInterfaceMoreGetsProductsItemsDiscountItems()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+}
+
+func (v *MoreGetsProductsItemsAllDiscountItems) implementsGraphQLInterfaceMoreGetsProductsItemsDiscountItems() {
+}
+func (v *MoreGetsProductsItemsDiscountCollections) implementsGraphQLInterfaceMoreGetsProductsItemsDiscountItems() {
+}
+func (v *MoreGetsProductsItemsDiscountProducts) implementsGraphQLInterfaceMoreGetsProductsItemsDiscountItems() {
+}
+
+func __unmarshalMoreGetsProductsItemsDiscountItems(b []byte, v *MoreGetsProductsItemsDiscountItems) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "AllDiscountItems":
+		*v = new(MoreGetsProductsItemsAllDiscountItems)
+		return json.Unmarshal(b, *v)
+	case "DiscountCollections":
+		*v = new(MoreGetsProductsItemsDiscountCollections)
+		return json.Unmarshal(b, *v)
+	case "DiscountProducts":
+		*v = new(MoreGetsProductsItemsDiscountProducts)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing DiscountItems.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for MoreGetsProductsItemsDiscountItems: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalMoreGetsProductsItemsDiscountItems(v *MoreGetsProductsItemsDiscountItems) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *MoreGetsProductsItemsAllDiscountItems:
+		typename = "AllDiscountItems"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsProductsItemsAllDiscountItems
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreGetsProductsItemsDiscountCollections:
+		typename = "DiscountCollections"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsProductsItemsDiscountCollections
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreGetsProductsItemsDiscountProducts:
+		typename = "DiscountProducts"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsProductsItemsDiscountProducts
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for MoreGetsProductsItemsDiscountItems: "%T"`, v)
+	}
+}
+
+// MoreGetsProductsItemsDiscountProducts includes the requested fields of the GraphQL type DiscountProducts.
+type MoreGetsProductsItemsDiscountProducts struct {
+	Typename *string       `json:"__typename"`
+	Products ProductIDPage `json:"products"`
+}
+
+// GetTypename returns MoreGetsProductsItemsDiscountProducts.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsProductsItemsDiscountProducts) GetTypename() *string { return v.Typename }
+
+// GetProducts returns MoreGetsProductsItemsDiscountProducts.Products, and is useful for accessing the field via an interface.
+func (v *MoreGetsProductsItemsDiscountProducts) GetProducts() ProductIDPage { return v.Products }
+
+// MoreGetsVariants includes the GraphQL fields of DiscountCustomerGets requested by the fragment MoreGetsVariants.
+type MoreGetsVariants struct {
+	Items MoreGetsVariantsItemsDiscountItems `json:"-"`
+}
+
+// GetItems returns MoreGetsVariants.Items, and is useful for accessing the field via an interface.
+func (v *MoreGetsVariants) GetItems() MoreGetsVariantsItemsDiscountItems { return v.Items }
+
+func (v *MoreGetsVariants) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*MoreGetsVariants
+		Items json.RawMessage `json:"items"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.MoreGetsVariants = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Items
+		src := firstPass.Items
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalMoreGetsVariantsItemsDiscountItems(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal MoreGetsVariants.Items: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalMoreGetsVariants struct {
+	Items json.RawMessage `json:"items"`
+}
+
+func (v *MoreGetsVariants) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *MoreGetsVariants) __premarshalJSON() (*__premarshalMoreGetsVariants, error) {
+	var retval __premarshalMoreGetsVariants
+
+	{
+
+		dst := &retval.Items
+		src := v.Items
+		var err error
+		*dst, err = __marshalMoreGetsVariantsItemsDiscountItems(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal MoreGetsVariants.Items: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
+// MoreGetsVariantsItemsAllDiscountItems includes the requested fields of the GraphQL type AllDiscountItems.
+type MoreGetsVariantsItemsAllDiscountItems struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreGetsVariantsItemsAllDiscountItems.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsVariantsItemsAllDiscountItems) GetTypename() *string { return v.Typename }
+
+// MoreGetsVariantsItemsDiscountCollections includes the requested fields of the GraphQL type DiscountCollections.
+type MoreGetsVariantsItemsDiscountCollections struct {
+	Typename *string `json:"__typename"`
+}
+
+// GetTypename returns MoreGetsVariantsItemsDiscountCollections.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsVariantsItemsDiscountCollections) GetTypename() *string { return v.Typename }
+
+// MoreGetsVariantsItemsDiscountItems includes the requested fields of the GraphQL interface DiscountItems.
+//
+// MoreGetsVariantsItemsDiscountItems is implemented by the following types:
+// MoreGetsVariantsItemsAllDiscountItems
+// MoreGetsVariantsItemsDiscountCollections
+// MoreGetsVariantsItemsDiscountProducts
+type MoreGetsVariantsItemsDiscountItems interface {
+	implementsGraphQLInterfaceMoreGetsVariantsItemsDiscountItems()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+}
+
+func (v *MoreGetsVariantsItemsAllDiscountItems) implementsGraphQLInterfaceMoreGetsVariantsItemsDiscountItems() {
+}
+func (v *MoreGetsVariantsItemsDiscountCollections) implementsGraphQLInterfaceMoreGetsVariantsItemsDiscountItems() {
+}
+func (v *MoreGetsVariantsItemsDiscountProducts) implementsGraphQLInterfaceMoreGetsVariantsItemsDiscountItems() {
+}
+
+func __unmarshalMoreGetsVariantsItemsDiscountItems(b []byte, v *MoreGetsVariantsItemsDiscountItems) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "AllDiscountItems":
+		*v = new(MoreGetsVariantsItemsAllDiscountItems)
+		return json.Unmarshal(b, *v)
+	case "DiscountCollections":
+		*v = new(MoreGetsVariantsItemsDiscountCollections)
+		return json.Unmarshal(b, *v)
+	case "DiscountProducts":
+		*v = new(MoreGetsVariantsItemsDiscountProducts)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing DiscountItems.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for MoreGetsVariantsItemsDiscountItems: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalMoreGetsVariantsItemsDiscountItems(v *MoreGetsVariantsItemsDiscountItems) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *MoreGetsVariantsItemsAllDiscountItems:
+		typename = "AllDiscountItems"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsVariantsItemsAllDiscountItems
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreGetsVariantsItemsDiscountCollections:
+		typename = "DiscountCollections"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsVariantsItemsDiscountCollections
+		}{typename, v}
+		return json.Marshal(result)
+	case *MoreGetsVariantsItemsDiscountProducts:
+		typename = "DiscountProducts"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*MoreGetsVariantsItemsDiscountProducts
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for MoreGetsVariantsItemsDiscountItems: "%T"`, v)
+	}
+}
+
+// MoreGetsVariantsItemsDiscountProducts includes the requested fields of the GraphQL type DiscountProducts.
+type MoreGetsVariantsItemsDiscountProducts struct {
+	Typename        *string       `json:"__typename"`
+	ProductVariants VariantIDPage `json:"productVariants"`
+}
+
+// GetTypename returns MoreGetsVariantsItemsDiscountProducts.Typename, and is useful for accessing the field via an interface.
+func (v *MoreGetsVariantsItemsDiscountProducts) GetTypename() *string { return v.Typename }
+
+// GetProductVariants returns MoreGetsVariantsItemsDiscountProducts.ProductVariants, and is useful for accessing the field via an interface.
+func (v *MoreGetsVariantsItemsDiscountProducts) GetProductVariants() VariantIDPage {
+	return v.ProductVariants
+}
+
 // MoreItemLevelsInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type MoreItemLevelsInventoryItem struct {
 	InventoryLevels LevelPage `json:"inventoryLevels"`
@@ -3328,7 +5260,6 @@ func (v *MoreLineItemsResponse) GetOrder() *MoreLineItemsOrder { return v.Order 
 //
 // MoreMetafieldsNode is implemented by the following types:
 // MoreMetafieldsNodeCollection
-// MoreMetafieldsNodeDiscountNode
 // MoreMetafieldsNodeInventoryItem
 // MoreMetafieldsNodeLocation
 // MoreMetafieldsNodeOrder
@@ -3344,7 +5275,6 @@ type MoreMetafieldsNode interface {
 }
 
 func (v *MoreMetafieldsNodeCollection) implementsGraphQLInterfaceMoreMetafieldsNode()     {}
-func (v *MoreMetafieldsNodeDiscountNode) implementsGraphQLInterfaceMoreMetafieldsNode()   {}
 func (v *MoreMetafieldsNodeInventoryItem) implementsGraphQLInterfaceMoreMetafieldsNode()  {}
 func (v *MoreMetafieldsNodeLocation) implementsGraphQLInterfaceMoreMetafieldsNode()       {}
 func (v *MoreMetafieldsNodeOrder) implementsGraphQLInterfaceMoreMetafieldsNode()          {}
@@ -3368,9 +5298,6 @@ func __unmarshalMoreMetafieldsNode(b []byte, v *MoreMetafieldsNode) error {
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(MoreMetafieldsNodeCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(MoreMetafieldsNodeDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(MoreMetafieldsNodeInventoryItem)
@@ -3409,14 +5336,6 @@ func __marshalMoreMetafieldsNode(v *MoreMetafieldsNode) ([]byte, error) {
 		result := struct {
 			TypeName string `json:"__typename"`
 			*MoreMetafieldsNodeCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *MoreMetafieldsNodeDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*MoreMetafieldsNodeDiscountNode
 		}{typename, v}
 		return json.Marshal(result)
 	case *MoreMetafieldsNodeInventoryItem:
@@ -3490,18 +5409,6 @@ func (v *MoreMetafieldsNodeCollection) GetId() mirror.GID { return v.Id }
 
 // GetMetafields returns MoreMetafieldsNodeCollection.Metafields, and is useful for accessing the field via an interface.
 func (v *MoreMetafieldsNodeCollection) GetMetafields() MetafieldPage { return v.Metafields }
-
-// MoreMetafieldsNodeDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type MoreMetafieldsNodeDiscountNode struct {
-	Typename *string    `json:"__typename"`
-	Id       mirror.GID `json:"id"`
-}
-
-// GetTypename returns MoreMetafieldsNodeDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *MoreMetafieldsNodeDiscountNode) GetTypename() *string { return v.Typename }
-
-// GetId returns MoreMetafieldsNodeDiscountNode.Id, and is useful for accessing the field via an interface.
-func (v *MoreMetafieldsNodeDiscountNode) GetId() mirror.GID { return v.Id }
 
 // MoreMetafieldsNodeInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type MoreMetafieldsNodeInventoryItem struct {
@@ -4400,14 +6307,6 @@ func (v *ReadCollectionsNodesCollection) __premarshalJSON() (*__premarshalReadCo
 	return &retval, nil
 }
 
-// ReadCollectionsNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadCollectionsNodesDiscountNode struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadCollectionsNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadCollectionsNodesDiscountNode) GetTypename() *string { return v.Typename }
-
 // ReadCollectionsNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type ReadCollectionsNodesInventoryItem struct {
 	Typename *string `json:"__typename"`
@@ -4428,7 +6327,6 @@ func (v *ReadCollectionsNodesLocation) GetTypename() *string { return v.Typename
 //
 // ReadCollectionsNodesNode is implemented by the following types:
 // ReadCollectionsNodesCollection
-// ReadCollectionsNodesDiscountNode
 // ReadCollectionsNodesInventoryItem
 // ReadCollectionsNodesLocation
 // ReadCollectionsNodesOrder
@@ -4442,7 +6340,6 @@ type ReadCollectionsNodesNode interface {
 }
 
 func (v *ReadCollectionsNodesCollection) implementsGraphQLInterfaceReadCollectionsNodesNode()     {}
-func (v *ReadCollectionsNodesDiscountNode) implementsGraphQLInterfaceReadCollectionsNodesNode()   {}
 func (v *ReadCollectionsNodesInventoryItem) implementsGraphQLInterfaceReadCollectionsNodesNode()  {}
 func (v *ReadCollectionsNodesLocation) implementsGraphQLInterfaceReadCollectionsNodesNode()       {}
 func (v *ReadCollectionsNodesOrder) implementsGraphQLInterfaceReadCollectionsNodesNode()          {}
@@ -4466,9 +6363,6 @@ func __unmarshalReadCollectionsNodesNode(b []byte, v *ReadCollectionsNodesNode) 
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(ReadCollectionsNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadCollectionsNodesDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(ReadCollectionsNodesInventoryItem)
@@ -4512,14 +6406,6 @@ func __marshalReadCollectionsNodesNode(v *ReadCollectionsNodesNode) ([]byte, err
 			TypeName string `json:"__typename"`
 			*__premarshalReadCollectionsNodesCollection
 		}{typename, premarshaled}
-		return json.Marshal(result)
-	case *ReadCollectionsNodesDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadCollectionsNodesDiscountNode
-		}{typename, v}
 		return json.Marshal(result)
 	case *ReadCollectionsNodesInventoryItem:
 		typename = "InventoryItem"
@@ -4695,378 +6581,13 @@ func (v *ReadCollectionsResponse) __premarshalJSON() (*__premarshalReadCollectio
 	return &retval, nil
 }
 
-// ReadDiscountsNodesCollection includes the requested fields of the GraphQL type Collection.
-type ReadDiscountsNodesCollection struct {
-	Typename *string `json:"__typename"`
+// ReadDiscountResponse is returned by ReadDiscount on success.
+type ReadDiscountResponse struct {
+	DiscountNode *DiscountFields `json:"discountNode"`
 }
 
-// GetTypename returns ReadDiscountsNodesCollection.Typename, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesCollection) GetTypename() *string { return v.Typename }
-
-// ReadDiscountsNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadDiscountsNodesDiscountNode struct {
-	Typename       *string `json:"__typename"`
-	DiscountFields `json:"-"`
-}
-
-// GetTypename returns ReadDiscountsNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesDiscountNode) GetTypename() *string { return v.Typename }
-
-// GetId returns ReadDiscountsNodesDiscountNode.Id, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesDiscountNode) GetId() mirror.GID { return v.DiscountFields.Id }
-
-// GetDiscount returns ReadDiscountsNodesDiscountNode.Discount, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesDiscountNode) GetDiscount() DiscountFieldsDiscount {
-	return v.DiscountFields.Discount
-}
-
-func (v *ReadDiscountsNodesDiscountNode) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*ReadDiscountsNodesDiscountNode
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.ReadDiscountsNodesDiscountNode = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.DiscountFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalReadDiscountsNodesDiscountNode struct {
-	Typename *string `json:"__typename"`
-
-	Id mirror.GID `json:"id"`
-
-	Discount json.RawMessage `json:"discount"`
-}
-
-func (v *ReadDiscountsNodesDiscountNode) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *ReadDiscountsNodesDiscountNode) __premarshalJSON() (*__premarshalReadDiscountsNodesDiscountNode, error) {
-	var retval __premarshalReadDiscountsNodesDiscountNode
-
-	retval.Typename = v.Typename
-	retval.Id = v.DiscountFields.Id
-	{
-
-		dst := &retval.Discount
-		src := v.DiscountFields.Discount
-		var err error
-		*dst, err = __marshalDiscountFieldsDiscount(
-			&src)
-		if err != nil {
-			return nil, fmt.Errorf(
-				"unable to marshal ReadDiscountsNodesDiscountNode.DiscountFields.Discount: %w", err)
-		}
-	}
-	return &retval, nil
-}
-
-// ReadDiscountsNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
-type ReadDiscountsNodesInventoryItem struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadDiscountsNodesInventoryItem.Typename, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesInventoryItem) GetTypename() *string { return v.Typename }
-
-// ReadDiscountsNodesLocation includes the requested fields of the GraphQL type Location.
-type ReadDiscountsNodesLocation struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadDiscountsNodesLocation.Typename, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesLocation) GetTypename() *string { return v.Typename }
-
-// ReadDiscountsNodesNode includes the requested fields of the GraphQL interface Node.
-//
-// ReadDiscountsNodesNode is implemented by the following types:
-// ReadDiscountsNodesCollection
-// ReadDiscountsNodesDiscountNode
-// ReadDiscountsNodesInventoryItem
-// ReadDiscountsNodesLocation
-// ReadDiscountsNodesOrder
-// ReadDiscountsNodesProduct
-// ReadDiscountsNodesProductVariant
-// ReadDiscountsNodesShop
-type ReadDiscountsNodesNode interface {
-	implementsGraphQLInterfaceReadDiscountsNodesNode()
-	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
-	GetTypename() *string
-}
-
-func (v *ReadDiscountsNodesCollection) implementsGraphQLInterfaceReadDiscountsNodesNode()     {}
-func (v *ReadDiscountsNodesDiscountNode) implementsGraphQLInterfaceReadDiscountsNodesNode()   {}
-func (v *ReadDiscountsNodesInventoryItem) implementsGraphQLInterfaceReadDiscountsNodesNode()  {}
-func (v *ReadDiscountsNodesLocation) implementsGraphQLInterfaceReadDiscountsNodesNode()       {}
-func (v *ReadDiscountsNodesOrder) implementsGraphQLInterfaceReadDiscountsNodesNode()          {}
-func (v *ReadDiscountsNodesProduct) implementsGraphQLInterfaceReadDiscountsNodesNode()        {}
-func (v *ReadDiscountsNodesProductVariant) implementsGraphQLInterfaceReadDiscountsNodesNode() {}
-func (v *ReadDiscountsNodesShop) implementsGraphQLInterfaceReadDiscountsNodesNode()           {}
-
-func __unmarshalReadDiscountsNodesNode(b []byte, v *ReadDiscountsNodesNode) error {
-	if string(b) == "null" {
-		return nil
-	}
-
-	var tn struct {
-		TypeName string `json:"__typename"`
-	}
-	err := json.Unmarshal(b, &tn)
-	if err != nil {
-		return err
-	}
-
-	switch tn.TypeName {
-	case "Collection":
-		*v = new(ReadDiscountsNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadDiscountsNodesDiscountNode)
-		return json.Unmarshal(b, *v)
-	case "InventoryItem":
-		*v = new(ReadDiscountsNodesInventoryItem)
-		return json.Unmarshal(b, *v)
-	case "Location":
-		*v = new(ReadDiscountsNodesLocation)
-		return json.Unmarshal(b, *v)
-	case "Order":
-		*v = new(ReadDiscountsNodesOrder)
-		return json.Unmarshal(b, *v)
-	case "Product":
-		*v = new(ReadDiscountsNodesProduct)
-		return json.Unmarshal(b, *v)
-	case "ProductVariant":
-		*v = new(ReadDiscountsNodesProductVariant)
-		return json.Unmarshal(b, *v)
-	case "Shop":
-		*v = new(ReadDiscountsNodesShop)
-		return json.Unmarshal(b, *v)
-	case "":
-		return fmt.Errorf(
-			"response was missing Node.__typename")
-	default:
-		return fmt.Errorf(
-			`unexpected concrete type for ReadDiscountsNodesNode: "%v"`, tn.TypeName)
-	}
-}
-
-func __marshalReadDiscountsNodesNode(v *ReadDiscountsNodesNode) ([]byte, error) {
-
-	var typename string
-	switch v := (*v).(type) {
-	case *ReadDiscountsNodesCollection:
-		typename = "Collection"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadDiscountsNodesCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadDiscountsNodesDiscountNode:
-		typename = "DiscountNode"
-
-		premarshaled, err := v.__premarshalJSON()
-		if err != nil {
-			return nil, err
-		}
-		result := struct {
-			TypeName string `json:"__typename"`
-			*__premarshalReadDiscountsNodesDiscountNode
-		}{typename, premarshaled}
-		return json.Marshal(result)
-	case *ReadDiscountsNodesInventoryItem:
-		typename = "InventoryItem"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadDiscountsNodesInventoryItem
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadDiscountsNodesLocation:
-		typename = "Location"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadDiscountsNodesLocation
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadDiscountsNodesOrder:
-		typename = "Order"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadDiscountsNodesOrder
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadDiscountsNodesProduct:
-		typename = "Product"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadDiscountsNodesProduct
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadDiscountsNodesProductVariant:
-		typename = "ProductVariant"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadDiscountsNodesProductVariant
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadDiscountsNodesShop:
-		typename = "Shop"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadDiscountsNodesShop
-		}{typename, v}
-		return json.Marshal(result)
-	case nil:
-		return []byte("null"), nil
-	default:
-		return nil, fmt.Errorf(
-			`unexpected concrete type for ReadDiscountsNodesNode: "%T"`, v)
-	}
-}
-
-// ReadDiscountsNodesOrder includes the requested fields of the GraphQL type Order.
-type ReadDiscountsNodesOrder struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadDiscountsNodesOrder.Typename, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesOrder) GetTypename() *string { return v.Typename }
-
-// ReadDiscountsNodesProduct includes the requested fields of the GraphQL type Product.
-type ReadDiscountsNodesProduct struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadDiscountsNodesProduct.Typename, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesProduct) GetTypename() *string { return v.Typename }
-
-// ReadDiscountsNodesProductVariant includes the requested fields of the GraphQL type ProductVariant.
-type ReadDiscountsNodesProductVariant struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadDiscountsNodesProductVariant.Typename, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesProductVariant) GetTypename() *string { return v.Typename }
-
-// ReadDiscountsNodesShop includes the requested fields of the GraphQL type Shop.
-type ReadDiscountsNodesShop struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadDiscountsNodesShop.Typename, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsNodesShop) GetTypename() *string { return v.Typename }
-
-// ReadDiscountsResponse is returned by ReadDiscounts on success.
-type ReadDiscountsResponse struct {
-	Nodes []*ReadDiscountsNodesNode `json:"-"`
-}
-
-// GetNodes returns ReadDiscountsResponse.Nodes, and is useful for accessing the field via an interface.
-func (v *ReadDiscountsResponse) GetNodes() []*ReadDiscountsNodesNode { return v.Nodes }
-
-func (v *ReadDiscountsResponse) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*ReadDiscountsResponse
-		Nodes []json.RawMessage `json:"nodes"`
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.ReadDiscountsResponse = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	{
-		dst := &v.Nodes
-		src := firstPass.Nodes
-		*dst = make(
-			[]*ReadDiscountsNodesNode,
-			len(src))
-		for i, src := range src {
-			dst := &(*dst)[i]
-			if len(src) != 0 && string(src) != "null" {
-				*dst = new(ReadDiscountsNodesNode)
-				err = __unmarshalReadDiscountsNodesNode(
-					src, *dst)
-				if err != nil {
-					return fmt.Errorf(
-						"unable to unmarshal ReadDiscountsResponse.Nodes: %w", err)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-type __premarshalReadDiscountsResponse struct {
-	Nodes []json.RawMessage `json:"nodes"`
-}
-
-func (v *ReadDiscountsResponse) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *ReadDiscountsResponse) __premarshalJSON() (*__premarshalReadDiscountsResponse, error) {
-	var retval __premarshalReadDiscountsResponse
-
-	{
-
-		dst := &retval.Nodes
-		src := v.Nodes
-		*dst = make(
-			[]json.RawMessage,
-			len(src))
-		for i, src := range src {
-			dst := &(*dst)[i]
-			if src != nil {
-				var err error
-				*dst, err = __marshalReadDiscountsNodesNode(
-					src)
-				if err != nil {
-					return nil, fmt.Errorf(
-						"unable to marshal ReadDiscountsResponse.Nodes: %w", err)
-				}
-			}
-		}
-	}
-	return &retval, nil
-}
+// GetDiscountNode returns ReadDiscountResponse.DiscountNode, and is useful for accessing the field via an interface.
+func (v *ReadDiscountResponse) GetDiscountNode() *DiscountFields { return v.DiscountNode }
 
 // ReadItemsNodesCollection includes the requested fields of the GraphQL type Collection.
 type ReadItemsNodesCollection struct {
@@ -5075,14 +6596,6 @@ type ReadItemsNodesCollection struct {
 
 // GetTypename returns ReadItemsNodesCollection.Typename, and is useful for accessing the field via an interface.
 func (v *ReadItemsNodesCollection) GetTypename() *string { return v.Typename }
-
-// ReadItemsNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadItemsNodesDiscountNode struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadItemsNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadItemsNodesDiscountNode) GetTypename() *string { return v.Typename }
 
 // ReadItemsNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type ReadItemsNodesInventoryItem struct {
@@ -5196,7 +6709,6 @@ func (v *ReadItemsNodesLocation) GetTypename() *string { return v.Typename }
 //
 // ReadItemsNodesNode is implemented by the following types:
 // ReadItemsNodesCollection
-// ReadItemsNodesDiscountNode
 // ReadItemsNodesInventoryItem
 // ReadItemsNodesLocation
 // ReadItemsNodesOrder
@@ -5210,7 +6722,6 @@ type ReadItemsNodesNode interface {
 }
 
 func (v *ReadItemsNodesCollection) implementsGraphQLInterfaceReadItemsNodesNode()     {}
-func (v *ReadItemsNodesDiscountNode) implementsGraphQLInterfaceReadItemsNodesNode()   {}
 func (v *ReadItemsNodesInventoryItem) implementsGraphQLInterfaceReadItemsNodesNode()  {}
 func (v *ReadItemsNodesLocation) implementsGraphQLInterfaceReadItemsNodesNode()       {}
 func (v *ReadItemsNodesOrder) implementsGraphQLInterfaceReadItemsNodesNode()          {}
@@ -5234,9 +6745,6 @@ func __unmarshalReadItemsNodesNode(b []byte, v *ReadItemsNodesNode) error {
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(ReadItemsNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadItemsNodesDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(ReadItemsNodesInventoryItem)
@@ -5275,14 +6783,6 @@ func __marshalReadItemsNodesNode(v *ReadItemsNodesNode) ([]byte, error) {
 		result := struct {
 			TypeName string `json:"__typename"`
 			*ReadItemsNodesCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadItemsNodesDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadItemsNodesDiscountNode
 		}{typename, v}
 		return json.Marshal(result)
 	case *ReadItemsNodesInventoryItem:
@@ -5471,14 +6971,6 @@ type ReadLevelsNodesCollection struct {
 // GetTypename returns ReadLevelsNodesCollection.Typename, and is useful for accessing the field via an interface.
 func (v *ReadLevelsNodesCollection) GetTypename() *string { return v.Typename }
 
-// ReadLevelsNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadLevelsNodesDiscountNode struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadLevelsNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadLevelsNodesDiscountNode) GetTypename() *string { return v.Typename }
-
 // ReadLevelsNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type ReadLevelsNodesInventoryItem struct {
 	Typename        *string    `json:"__typename"`
@@ -5507,7 +6999,6 @@ func (v *ReadLevelsNodesLocation) GetTypename() *string { return v.Typename }
 //
 // ReadLevelsNodesNode is implemented by the following types:
 // ReadLevelsNodesCollection
-// ReadLevelsNodesDiscountNode
 // ReadLevelsNodesInventoryItem
 // ReadLevelsNodesLocation
 // ReadLevelsNodesOrder
@@ -5521,7 +7012,6 @@ type ReadLevelsNodesNode interface {
 }
 
 func (v *ReadLevelsNodesCollection) implementsGraphQLInterfaceReadLevelsNodesNode()     {}
-func (v *ReadLevelsNodesDiscountNode) implementsGraphQLInterfaceReadLevelsNodesNode()   {}
 func (v *ReadLevelsNodesInventoryItem) implementsGraphQLInterfaceReadLevelsNodesNode()  {}
 func (v *ReadLevelsNodesLocation) implementsGraphQLInterfaceReadLevelsNodesNode()       {}
 func (v *ReadLevelsNodesOrder) implementsGraphQLInterfaceReadLevelsNodesNode()          {}
@@ -5545,9 +7035,6 @@ func __unmarshalReadLevelsNodesNode(b []byte, v *ReadLevelsNodesNode) error {
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(ReadLevelsNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadLevelsNodesDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(ReadLevelsNodesInventoryItem)
@@ -5586,14 +7073,6 @@ func __marshalReadLevelsNodesNode(v *ReadLevelsNodesNode) ([]byte, error) {
 		result := struct {
 			TypeName string `json:"__typename"`
 			*ReadLevelsNodesCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadLevelsNodesDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadLevelsNodesDiscountNode
 		}{typename, v}
 		return json.Marshal(result)
 	case *ReadLevelsNodesInventoryItem:
@@ -5778,14 +7257,6 @@ type ReadLocationsNodesCollection struct {
 // GetTypename returns ReadLocationsNodesCollection.Typename, and is useful for accessing the field via an interface.
 func (v *ReadLocationsNodesCollection) GetTypename() *string { return v.Typename }
 
-// ReadLocationsNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadLocationsNodesDiscountNode struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadLocationsNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadLocationsNodesDiscountNode) GetTypename() *string { return v.Typename }
-
 // ReadLocationsNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type ReadLocationsNodesInventoryItem struct {
 	Typename *string `json:"__typename"`
@@ -5882,7 +7353,6 @@ func (v *ReadLocationsNodesLocation) __premarshalJSON() (*__premarshalReadLocati
 //
 // ReadLocationsNodesNode is implemented by the following types:
 // ReadLocationsNodesCollection
-// ReadLocationsNodesDiscountNode
 // ReadLocationsNodesInventoryItem
 // ReadLocationsNodesLocation
 // ReadLocationsNodesOrder
@@ -5896,7 +7366,6 @@ type ReadLocationsNodesNode interface {
 }
 
 func (v *ReadLocationsNodesCollection) implementsGraphQLInterfaceReadLocationsNodesNode()     {}
-func (v *ReadLocationsNodesDiscountNode) implementsGraphQLInterfaceReadLocationsNodesNode()   {}
 func (v *ReadLocationsNodesInventoryItem) implementsGraphQLInterfaceReadLocationsNodesNode()  {}
 func (v *ReadLocationsNodesLocation) implementsGraphQLInterfaceReadLocationsNodesNode()       {}
 func (v *ReadLocationsNodesOrder) implementsGraphQLInterfaceReadLocationsNodesNode()          {}
@@ -5920,9 +7389,6 @@ func __unmarshalReadLocationsNodesNode(b []byte, v *ReadLocationsNodesNode) erro
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(ReadLocationsNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadLocationsNodesDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(ReadLocationsNodesInventoryItem)
@@ -5961,14 +7427,6 @@ func __marshalReadLocationsNodesNode(v *ReadLocationsNodesNode) ([]byte, error) 
 		result := struct {
 			TypeName string `json:"__typename"`
 			*ReadLocationsNodesCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadLocationsNodesDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadLocationsNodesDiscountNode
 		}{typename, v}
 		return json.Marshal(result)
 	case *ReadLocationsNodesInventoryItem:
@@ -6165,18 +7623,6 @@ func (v *ReadMetafieldsNodesCollection) GetId() mirror.GID { return v.Id }
 // GetMetafields returns ReadMetafieldsNodesCollection.Metafields, and is useful for accessing the field via an interface.
 func (v *ReadMetafieldsNodesCollection) GetMetafields() MetafieldPage { return v.Metafields }
 
-// ReadMetafieldsNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadMetafieldsNodesDiscountNode struct {
-	Typename *string    `json:"__typename"`
-	Id       mirror.GID `json:"id"`
-}
-
-// GetTypename returns ReadMetafieldsNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadMetafieldsNodesDiscountNode) GetTypename() *string { return v.Typename }
-
-// GetId returns ReadMetafieldsNodesDiscountNode.Id, and is useful for accessing the field via an interface.
-func (v *ReadMetafieldsNodesDiscountNode) GetId() mirror.GID { return v.Id }
-
 // ReadMetafieldsNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type ReadMetafieldsNodesInventoryItem struct {
 	Typename *string    `json:"__typename"`
@@ -6205,7 +7651,6 @@ func (v *ReadMetafieldsNodesLocation) GetId() mirror.GID { return v.Id }
 //
 // ReadMetafieldsNodesNode is implemented by the following types:
 // ReadMetafieldsNodesCollection
-// ReadMetafieldsNodesDiscountNode
 // ReadMetafieldsNodesInventoryItem
 // ReadMetafieldsNodesLocation
 // ReadMetafieldsNodesOrder
@@ -6221,7 +7666,6 @@ type ReadMetafieldsNodesNode interface {
 }
 
 func (v *ReadMetafieldsNodesCollection) implementsGraphQLInterfaceReadMetafieldsNodesNode()     {}
-func (v *ReadMetafieldsNodesDiscountNode) implementsGraphQLInterfaceReadMetafieldsNodesNode()   {}
 func (v *ReadMetafieldsNodesInventoryItem) implementsGraphQLInterfaceReadMetafieldsNodesNode()  {}
 func (v *ReadMetafieldsNodesLocation) implementsGraphQLInterfaceReadMetafieldsNodesNode()       {}
 func (v *ReadMetafieldsNodesOrder) implementsGraphQLInterfaceReadMetafieldsNodesNode()          {}
@@ -6245,9 +7689,6 @@ func __unmarshalReadMetafieldsNodesNode(b []byte, v *ReadMetafieldsNodesNode) er
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(ReadMetafieldsNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadMetafieldsNodesDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(ReadMetafieldsNodesInventoryItem)
@@ -6286,14 +7727,6 @@ func __marshalReadMetafieldsNodesNode(v *ReadMetafieldsNodesNode) ([]byte, error
 		result := struct {
 			TypeName string `json:"__typename"`
 			*ReadMetafieldsNodesCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadMetafieldsNodesDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadMetafieldsNodesDiscountNode
 		}{typename, v}
 		return json.Marshal(result)
 	case *ReadMetafieldsNodesInventoryItem:
@@ -6506,14 +7939,6 @@ type ReadOrdersNodesCollection struct {
 // GetTypename returns ReadOrdersNodesCollection.Typename, and is useful for accessing the field via an interface.
 func (v *ReadOrdersNodesCollection) GetTypename() *string { return v.Typename }
 
-// ReadOrdersNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadOrdersNodesDiscountNode struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadOrdersNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesDiscountNode) GetTypename() *string { return v.Typename }
-
 // ReadOrdersNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type ReadOrdersNodesInventoryItem struct {
 	Typename *string `json:"__typename"`
@@ -6534,7 +7959,6 @@ func (v *ReadOrdersNodesLocation) GetTypename() *string { return v.Typename }
 //
 // ReadOrdersNodesNode is implemented by the following types:
 // ReadOrdersNodesCollection
-// ReadOrdersNodesDiscountNode
 // ReadOrdersNodesInventoryItem
 // ReadOrdersNodesLocation
 // ReadOrdersNodesOrder
@@ -6548,7 +7972,6 @@ type ReadOrdersNodesNode interface {
 }
 
 func (v *ReadOrdersNodesCollection) implementsGraphQLInterfaceReadOrdersNodesNode()     {}
-func (v *ReadOrdersNodesDiscountNode) implementsGraphQLInterfaceReadOrdersNodesNode()   {}
 func (v *ReadOrdersNodesInventoryItem) implementsGraphQLInterfaceReadOrdersNodesNode()  {}
 func (v *ReadOrdersNodesLocation) implementsGraphQLInterfaceReadOrdersNodesNode()       {}
 func (v *ReadOrdersNodesOrder) implementsGraphQLInterfaceReadOrdersNodesNode()          {}
@@ -6572,9 +7995,6 @@ func __unmarshalReadOrdersNodesNode(b []byte, v *ReadOrdersNodesNode) error {
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(ReadOrdersNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadOrdersNodesDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(ReadOrdersNodesInventoryItem)
@@ -6613,14 +8033,6 @@ func __marshalReadOrdersNodesNode(v *ReadOrdersNodesNode) ([]byte, error) {
 		result := struct {
 			TypeName string `json:"__typename"`
 			*ReadOrdersNodesCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadOrdersNodesDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadOrdersNodesDiscountNode
 		}{typename, v}
 		return json.Marshal(result)
 	case *ReadOrdersNodesInventoryItem:
@@ -6932,14 +8344,6 @@ type ReadProductsNodesCollection struct {
 // GetTypename returns ReadProductsNodesCollection.Typename, and is useful for accessing the field via an interface.
 func (v *ReadProductsNodesCollection) GetTypename() *string { return v.Typename }
 
-// ReadProductsNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadProductsNodesDiscountNode struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadProductsNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesDiscountNode) GetTypename() *string { return v.Typename }
-
 // ReadProductsNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type ReadProductsNodesInventoryItem struct {
 	Typename *string `json:"__typename"`
@@ -6960,7 +8364,6 @@ func (v *ReadProductsNodesLocation) GetTypename() *string { return v.Typename }
 //
 // ReadProductsNodesNode is implemented by the following types:
 // ReadProductsNodesCollection
-// ReadProductsNodesDiscountNode
 // ReadProductsNodesInventoryItem
 // ReadProductsNodesLocation
 // ReadProductsNodesOrder
@@ -6974,7 +8377,6 @@ type ReadProductsNodesNode interface {
 }
 
 func (v *ReadProductsNodesCollection) implementsGraphQLInterfaceReadProductsNodesNode()     {}
-func (v *ReadProductsNodesDiscountNode) implementsGraphQLInterfaceReadProductsNodesNode()   {}
 func (v *ReadProductsNodesInventoryItem) implementsGraphQLInterfaceReadProductsNodesNode()  {}
 func (v *ReadProductsNodesLocation) implementsGraphQLInterfaceReadProductsNodesNode()       {}
 func (v *ReadProductsNodesOrder) implementsGraphQLInterfaceReadProductsNodesNode()          {}
@@ -6998,9 +8400,6 @@ func __unmarshalReadProductsNodesNode(b []byte, v *ReadProductsNodesNode) error 
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(ReadProductsNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadProductsNodesDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(ReadProductsNodesInventoryItem)
@@ -7039,14 +8438,6 @@ func __marshalReadProductsNodesNode(v *ReadProductsNodesNode) ([]byte, error) {
 		result := struct {
 			TypeName string `json:"__typename"`
 			*ReadProductsNodesCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadProductsNodesDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadProductsNodesDiscountNode
 		}{typename, v}
 		return json.Marshal(result)
 	case *ReadProductsNodesInventoryItem:
@@ -7420,14 +8811,6 @@ type ReadVariantsNodesCollection struct {
 // GetTypename returns ReadVariantsNodesCollection.Typename, and is useful for accessing the field via an interface.
 func (v *ReadVariantsNodesCollection) GetTypename() *string { return v.Typename }
 
-// ReadVariantsNodesDiscountNode includes the requested fields of the GraphQL type DiscountNode.
-type ReadVariantsNodesDiscountNode struct {
-	Typename *string `json:"__typename"`
-}
-
-// GetTypename returns ReadVariantsNodesDiscountNode.Typename, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesDiscountNode) GetTypename() *string { return v.Typename }
-
 // ReadVariantsNodesInventoryItem includes the requested fields of the GraphQL type InventoryItem.
 type ReadVariantsNodesInventoryItem struct {
 	Typename *string `json:"__typename"`
@@ -7448,7 +8831,6 @@ func (v *ReadVariantsNodesLocation) GetTypename() *string { return v.Typename }
 //
 // ReadVariantsNodesNode is implemented by the following types:
 // ReadVariantsNodesCollection
-// ReadVariantsNodesDiscountNode
 // ReadVariantsNodesInventoryItem
 // ReadVariantsNodesLocation
 // ReadVariantsNodesOrder
@@ -7462,7 +8844,6 @@ type ReadVariantsNodesNode interface {
 }
 
 func (v *ReadVariantsNodesCollection) implementsGraphQLInterfaceReadVariantsNodesNode()     {}
-func (v *ReadVariantsNodesDiscountNode) implementsGraphQLInterfaceReadVariantsNodesNode()   {}
 func (v *ReadVariantsNodesInventoryItem) implementsGraphQLInterfaceReadVariantsNodesNode()  {}
 func (v *ReadVariantsNodesLocation) implementsGraphQLInterfaceReadVariantsNodesNode()       {}
 func (v *ReadVariantsNodesOrder) implementsGraphQLInterfaceReadVariantsNodesNode()          {}
@@ -7486,9 +8867,6 @@ func __unmarshalReadVariantsNodesNode(b []byte, v *ReadVariantsNodesNode) error 
 	switch tn.TypeName {
 	case "Collection":
 		*v = new(ReadVariantsNodesCollection)
-		return json.Unmarshal(b, *v)
-	case "DiscountNode":
-		*v = new(ReadVariantsNodesDiscountNode)
 		return json.Unmarshal(b, *v)
 	case "InventoryItem":
 		*v = new(ReadVariantsNodesInventoryItem)
@@ -7527,14 +8905,6 @@ func __marshalReadVariantsNodesNode(v *ReadVariantsNodesNode) ([]byte, error) {
 		result := struct {
 			TypeName string `json:"__typename"`
 			*ReadVariantsNodesCollection
-		}{typename, v}
-		return json.Marshal(result)
-	case *ReadVariantsNodesDiscountNode:
-		typename = "DiscountNode"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*ReadVariantsNodesDiscountNode
 		}{typename, v}
 		return json.Marshal(result)
 	case *ReadVariantsNodesInventoryItem:
@@ -8413,6 +9783,54 @@ func (v *__MoreCollectionProductsInput) GetCollection() mirror.GID { return v.Co
 // GetAfter returns __MoreCollectionProductsInput.After, and is useful for accessing the field via an interface.
 func (v *__MoreCollectionProductsInput) GetAfter() string { return v.After }
 
+// __MoreDiscountCodesInput is used internally by genqlient
+type __MoreDiscountCodesInput struct {
+	Discount mirror.GID `json:"discount"`
+	After    string     `json:"after"`
+}
+
+// GetDiscount returns __MoreDiscountCodesInput.Discount, and is useful for accessing the field via an interface.
+func (v *__MoreDiscountCodesInput) GetDiscount() mirror.GID { return v.Discount }
+
+// GetAfter returns __MoreDiscountCodesInput.After, and is useful for accessing the field via an interface.
+func (v *__MoreDiscountCodesInput) GetAfter() string { return v.After }
+
+// __MoreDiscountCollectionsInput is used internally by genqlient
+type __MoreDiscountCollectionsInput struct {
+	Discount mirror.GID `json:"discount"`
+	After    string     `json:"after"`
+}
+
+// GetDiscount returns __MoreDiscountCollectionsInput.Discount, and is useful for accessing the field via an interface.
+func (v *__MoreDiscountCollectionsInput) GetDiscount() mirror.GID { return v.Discount }
+
+// GetAfter returns __MoreDiscountCollectionsInput.After, and is useful for accessing the field via an interface.
+func (v *__MoreDiscountCollectionsInput) GetAfter() string { return v.After }
+
+// __MoreDiscountProductsInput is used internally by genqlient
+type __MoreDiscountProductsInput struct {
+	Discount mirror.GID `json:"discount"`
+	After    string     `json:"after"`
+}
+
+// GetDiscount returns __MoreDiscountProductsInput.Discount, and is useful for accessing the field via an interface.
+func (v *__MoreDiscountProductsInput) GetDiscount() mirror.GID { return v.Discount }
+
+// GetAfter returns __MoreDiscountProductsInput.After, and is useful for accessing the field via an interface.
+func (v *__MoreDiscountProductsInput) GetAfter() string { return v.After }
+
+// __MoreDiscountVariantsInput is used internally by genqlient
+type __MoreDiscountVariantsInput struct {
+	Discount mirror.GID `json:"discount"`
+	After    string     `json:"after"`
+}
+
+// GetDiscount returns __MoreDiscountVariantsInput.Discount, and is useful for accessing the field via an interface.
+func (v *__MoreDiscountVariantsInput) GetDiscount() mirror.GID { return v.Discount }
+
+// GetAfter returns __MoreDiscountVariantsInput.After, and is useful for accessing the field via an interface.
+func (v *__MoreDiscountVariantsInput) GetAfter() string { return v.After }
+
 // __MoreItemLevelsInput is used internally by genqlient
 type __MoreItemLevelsInput struct {
 	Item  mirror.GID `json:"item"`
@@ -8505,13 +9923,13 @@ type __ReadCollectionsInput struct {
 // GetIds returns __ReadCollectionsInput.Ids, and is useful for accessing the field via an interface.
 func (v *__ReadCollectionsInput) GetIds() []mirror.GID { return v.Ids }
 
-// __ReadDiscountsInput is used internally by genqlient
-type __ReadDiscountsInput struct {
-	Ids []mirror.GID `json:"ids"`
+// __ReadDiscountInput is used internally by genqlient
+type __ReadDiscountInput struct {
+	Id mirror.GID `json:"id"`
 }
 
-// GetIds returns __ReadDiscountsInput.Ids, and is useful for accessing the field via an interface.
-func (v *__ReadDiscountsInput) GetIds() []mirror.GID { return v.Ids }
+// GetId returns __ReadDiscountInput.Id, and is useful for accessing the field via an interface.
+func (v *__ReadDiscountInput) GetId() mirror.GID { return v.Id }
 
 // __ReadItemsInput is used internally by genqlient
 type __ReadItemsInput struct {
@@ -9665,6 +11083,320 @@ func MoreCollectionProducts(
 	return data_, err_
 }
 
+// The query executed by MoreDiscountCodes.
+const MoreDiscountCodes_Operation = `
+query MoreDiscountCodes ($discount: ID!, $after: String!) {
+	discountNode(id: $discount) {
+		discount {
+			__typename
+			... on DiscountCodeBasic {
+				codes(first: 250, after: $after) {
+					... CodePage
+				}
+			}
+			... on DiscountCodeBxgy {
+				codes(first: 250, after: $after) {
+					... CodePage
+				}
+			}
+			... on DiscountCodeFreeShipping {
+				codes(first: 250, after: $after) {
+					... CodePage
+				}
+			}
+			... on DiscountCodeApp {
+				codes(first: 250, after: $after) {
+					... CodePage
+				}
+			}
+		}
+	}
+}
+fragment CodePage on DiscountRedeemCodeConnection {
+	nodes {
+		code
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost: node 1 + discount 1 + codes(250) 13 = 15.
+func MoreDiscountCodes(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	discount mirror.GID,
+	after string,
+) (data_ *MoreDiscountCodesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "MoreDiscountCodes",
+		Query:  MoreDiscountCodes_Operation,
+		Variables: &__MoreDiscountCodesInput{
+			Discount: discount,
+			After:    after,
+		},
+	}
+
+	data_ = &MoreDiscountCodesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by MoreDiscountCollections.
+const MoreDiscountCollections_Operation = `
+query MoreDiscountCollections ($discount: ID!, $after: String!) {
+	discountNode(id: $discount) {
+		discount {
+			__typename
+			... on DiscountCodeBasic {
+				customerGets {
+					... MoreGetsCollections
+				}
+			}
+			... on DiscountCodeBxgy {
+				customerGets {
+					... MoreGetsCollections
+				}
+			}
+			... on DiscountAutomaticBasic {
+				customerGets {
+					... MoreGetsCollections
+				}
+			}
+			... on DiscountAutomaticBxgy {
+				customerGets {
+					... MoreGetsCollections
+				}
+			}
+		}
+	}
+}
+fragment MoreGetsCollections on DiscountCustomerGets {
+	items {
+		__typename
+		... on DiscountCollections {
+			collections(first: 250, after: $after) {
+				... CollectionIDPage
+			}
+		}
+	}
+}
+fragment CollectionIDPage on CollectionConnection {
+	nodes {
+		id
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost: node 1 + discount 1 + gets 1 + items 1 + collections(250) 13 = 17.
+func MoreDiscountCollections(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	discount mirror.GID,
+	after string,
+) (data_ *MoreDiscountCollectionsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "MoreDiscountCollections",
+		Query:  MoreDiscountCollections_Operation,
+		Variables: &__MoreDiscountCollectionsInput{
+			Discount: discount,
+			After:    after,
+		},
+	}
+
+	data_ = &MoreDiscountCollectionsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by MoreDiscountProducts.
+const MoreDiscountProducts_Operation = `
+query MoreDiscountProducts ($discount: ID!, $after: String!) {
+	discountNode(id: $discount) {
+		discount {
+			__typename
+			... on DiscountCodeBasic {
+				customerGets {
+					... MoreGetsProducts
+				}
+			}
+			... on DiscountCodeBxgy {
+				customerGets {
+					... MoreGetsProducts
+				}
+			}
+			... on DiscountAutomaticBasic {
+				customerGets {
+					... MoreGetsProducts
+				}
+			}
+			... on DiscountAutomaticBxgy {
+				customerGets {
+					... MoreGetsProducts
+				}
+			}
+		}
+	}
+}
+fragment MoreGetsProducts on DiscountCustomerGets {
+	items {
+		__typename
+		... on DiscountProducts {
+			products(first: 250, after: $after) {
+				... ProductIDPage
+			}
+		}
+	}
+}
+fragment ProductIDPage on ProductConnection {
+	nodes {
+		id
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost: node 1 + discount 1 + gets 1 + items 1 + products(250) 13 = 17.
+func MoreDiscountProducts(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	discount mirror.GID,
+	after string,
+) (data_ *MoreDiscountProductsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "MoreDiscountProducts",
+		Query:  MoreDiscountProducts_Operation,
+		Variables: &__MoreDiscountProductsInput{
+			Discount: discount,
+			After:    after,
+		},
+	}
+
+	data_ = &MoreDiscountProductsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by MoreDiscountVariants.
+const MoreDiscountVariants_Operation = `
+query MoreDiscountVariants ($discount: ID!, $after: String!) {
+	discountNode(id: $discount) {
+		discount {
+			__typename
+			... on DiscountCodeBasic {
+				customerGets {
+					... MoreGetsVariants
+				}
+			}
+			... on DiscountCodeBxgy {
+				customerGets {
+					... MoreGetsVariants
+				}
+			}
+			... on DiscountAutomaticBasic {
+				customerGets {
+					... MoreGetsVariants
+				}
+			}
+			... on DiscountAutomaticBxgy {
+				customerGets {
+					... MoreGetsVariants
+				}
+			}
+		}
+	}
+}
+fragment MoreGetsVariants on DiscountCustomerGets {
+	items {
+		__typename
+		... on DiscountProducts {
+			productVariants(first: 250, after: $after) {
+				... VariantIDPage
+			}
+		}
+	}
+}
+fragment VariantIDPage on ProductVariantConnection {
+	nodes {
+		id
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost: node 1 + discount 1 + gets 1 + items 1 + productVariants(250) 13 = 17.
+func MoreDiscountVariants(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	discount mirror.GID,
+	after string,
+) (data_ *MoreDiscountVariantsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "MoreDiscountVariants",
+		Query:  MoreDiscountVariants_Operation,
+		Variables: &__MoreDiscountVariantsInput{
+			Discount: discount,
+			After:    after,
+		},
+	}
+
+	data_ = &MoreDiscountVariantsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The query executed by MoreItemLevels.
 const MoreItemLevels_Operation = `
 query MoreItemLevels ($item: ID!, $after: String!) {
@@ -10230,14 +11962,11 @@ func ReadCollections(
 	return data_, err_
 }
 
-// The query executed by ReadDiscounts.
-const ReadDiscounts_Operation = `
-query ReadDiscounts ($ids: [ID!]!) {
-	nodes(ids: $ids) {
-		__typename
-		... on DiscountNode {
-			... DiscountFields
-		}
+// The query executed by ReadDiscount.
+const ReadDiscount_Operation = `
+query ReadDiscount ($id: ID!) {
+	discountNode(id: $id) {
+		... DiscountFields
 	}
 }
 fragment DiscountFields on DiscountNode {
@@ -10454,20 +12183,20 @@ fragment PageEnd on PageInfo {
 `
 
 // Cost 41.
-func ReadDiscounts(
+func ReadDiscount(
 	ctx_ context.Context,
 	client_ graphql.Client,
-	ids []mirror.GID,
-) (data_ *ReadDiscountsResponse, err_ error) {
+	id mirror.GID,
+) (data_ *ReadDiscountResponse, err_ error) {
 	req_ := &graphql.Request{
-		OpName: "ReadDiscounts",
-		Query:  ReadDiscounts_Operation,
-		Variables: &__ReadDiscountsInput{
-			Ids: ids,
+		OpName: "ReadDiscount",
+		Query:  ReadDiscount_Operation,
+		Variables: &__ReadDiscountInput{
+			Id: id,
 		},
 	}
 
-	data_ = &ReadDiscountsResponse{}
+	data_ = &ReadDiscountResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(

@@ -15,7 +15,7 @@ import (
 
 // nodes are the types that operations read by nodes(ids:).
 var nodes = []string{
-	"Shop", "Location", "Product", "ProductVariant", "InventoryItem", "Collection", "DiscountNode", "Order",
+	"Shop", "Location", "Product", "ProductVariant", "InventoryItem", "Collection", "Order",
 }
 
 func main() {

@@ -1,0 +1,275 @@
+package shopify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/shopify/admin"
+)
+
+// List is a list that a full read walks from its first page to its last.
+type List struct {
+	Name string
+
+	// Kinds are the kinds of which a complete read shows every record.
+	Kinds []mirror.Kind
+
+	// MetafieldsOf is the object, such as Product, whose metafields a complete
+	// read shows too; empty for none.
+	MetafieldsOf string
+
+	// Scopes are all needed; without one of them the list is denied.
+	Scopes []string
+
+	// Page reads the page after cursor; the empty cursor starts.
+	Page func(ctx context.Context, c *Client, cursor string) (Page, error)
+
+	rank int // Lists are read by rank: parents before children.
+}
+
+// Sweep is a list of what changed since a moment, by updated_at. The index
+// behind it lags by seconds, so that since must overlap the last sweep.
+type Sweep struct {
+	Name   string
+	Scopes []string
+	Page   func(ctx context.Context, c *Client, since mirror.Instant, cursor string) (Page, error)
+
+	rank int
+}
+
+// Page is a part of a list. All its nested lists are read to their ends.
+type Page struct {
+	Observations []mirror.Observation
+	Next         string // The cursor of the next page; empty at the end.
+
+	// AsOf is when the page was asked for, on Shopify's clock. Nested lists
+	// that took further calls carry it too: what moved in between comes with a
+	// later version of its own.
+	AsOf mirror.Instant
+}
+
+var (
+	lists  []List
+	sweeps []Sweep
+	reads  = map[mirror.Read]reader{}
+)
+
+// registerList, registerSweep and registerRead are called by the file of each
+// resource for its own.
+func registerList(list List) List {
+	lists = append(lists, list)
+	slices.SortStableFunc(lists, func(a, b List) int { return a.rank - b.rank })
+	return list
+}
+
+func registerSweep(sweep Sweep) Sweep {
+	sweeps = append(sweeps, sweep)
+	slices.SortStableFunc(sweeps, func(a, b Sweep) int { return a.rank - b.rank })
+	return sweep
+}
+
+func registerRead(read mirror.Read, r reader) reader {
+	if _, taken := reads[read]; taken {
+		panic(fmt.Sprintf("shopify: read %s is registered twice", read))
+	}
+	reads[read] = r
+	return r
+}
+
+// Lists are all lists of the full read, in the order to read them in.
+func Lists() []List { return slices.Clone(lists) }
+
+// Sweeps are all lists of changes. Collections' members, metafields and what
+// else moves no updated_at are the full read's alone to find.
+func Sweeps() []Sweep { return slices.Clone(sweeps) }
+
+// since is the search term for what changed at or after a moment. Shopify's
+// page 'Search syntax' wants dates quoted.
+func since(moment mirror.Instant) *string {
+	term := "updated_at:>='" + moment.Time().Format("2006-01-02T15:04:05Z") + "'"
+	return &term
+}
+
+func cursorOf(cursor string) *string {
+	if cursor == "" {
+		return nil
+	}
+	return &cursor
+}
+
+// reader reads records of one kind by id.
+type reader struct {
+	kind    mirror.Kind
+	max     int      // Ids in one call.
+	objects []string // The objects that ids may name. Others are answered with a refusal of the whole call.
+	read    func(ctx context.Context, k *collector, ids []mirror.GID) error
+}
+
+// MaxIDs is how many ids one call of the read asks for at most, so that a
+// caller can gather as many.
+func MaxIDs(read mirror.Read) int { return reads[read].max }
+
+// goneAttempts bounds how often a read starts again because its object was
+// deleted while a nested list was being read.
+const goneAttempts = 3
+
+// ReadByID reads records directly rather than through a list or the search
+// index: the only evidence that one exists again or does not exist. Every id is
+// answered, by its content or by its absence, or there is an error and nothing.
+func (c *Client) ReadByID(ctx context.Context, read mirror.Read, ids []mirror.GID) ([]mirror.Observation, error) {
+	r, ok := reads[read]
+	if !ok {
+		return nil, fmt.Errorf("read by id: no read %q", read)
+	}
+	var all []mirror.Observation
+	asked := slices.Clone(ids)
+	slices.Sort(asked)
+	for chunk := range slices.Chunk(slices.Compact(asked), r.max) {
+		found, err := c.readChunk(ctx, r, chunk)
+		if err != nil {
+			return nil, fmt.Errorf("read %s by id: %w", read, err)
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func (c *Client) readChunk(ctx context.Context, r reader, ids []mirror.GID) ([]mirror.Observation, error) {
+	var err error
+	for range goneAttempts {
+		k := &collector{q: c.query(), source: mirror.FromID, found: map[mirror.GID]bool{}}
+		var valid []mirror.GID
+		for _, id := range ids {
+			if slices.Contains(r.objects, id.Object()) {
+				valid = append(valid, id)
+			}
+		}
+		if len(valid) == 0 {
+			k.q.asOf = c.now()
+		} else if err = r.read(ctx, k, valid); err != nil {
+			if errors.Is(err, errGone) {
+				continue
+			}
+			if ClassOf(err) == ClassTooCostly && len(ids) > 1 {
+				return c.readHalves(ctx, r, ids)
+			}
+			return nil, err
+		}
+		for _, id := range ids {
+			if !k.found[id] {
+				k.absent(mirror.Key{Kind: r.kind, ID: id})
+			}
+		}
+		return k.out, nil
+	}
+	return nil, err
+}
+
+// readHalves asks for less at a time: the formula by which costs are estimated
+// is fitted, not documented.
+func (c *Client) readHalves(ctx context.Context, r reader, ids []mirror.GID) ([]mirror.Observation, error) {
+	first, err := c.readChunk(ctx, r, ids[:len(ids)/2])
+	if err != nil {
+		return nil, err
+	}
+	second, err := c.readChunk(ctx, r, ids[len(ids)/2:])
+	return append(first, second...), err
+}
+
+// errGone says that an object went away while its nested lists were read.
+var errGone = errors.New("the object is gone")
+
+// collector gathers what one series of operations observed.
+type collector struct {
+	q      *query
+	source mirror.Source
+	out    []mirror.Observation
+	found  map[mirror.GID]bool // By read by id: what was answered.
+}
+
+func (k *collector) present(id mirror.GID, content mirror.Content) error {
+	asOf := k.q.AsOf()
+	observation, err := mirror.Present(id, content, k.source, asOf, asOf)
+	if err != nil {
+		return err
+	}
+	k.out = append(k.out, observation)
+	if k.found != nil {
+		k.found[id] = true
+	}
+	return nil
+}
+
+func (k *collector) absent(key mirror.Key) {
+	asOf := k.q.AsOf()
+	k.out = append(k.out, mirror.Absent(key, k.source, asOf, asOf))
+	if k.found != nil {
+		k.found[key.ID] = true
+	}
+}
+
+// page makes a page of a list, one observer a node. A node that went away
+// meanwhile is left out, as if the page had come a moment later.
+func page[N any](k *collector, nodes []N, end admin.PageEnd, observe func(N) error) (Page, error) {
+	for _, node := range nodes {
+		mark := len(k.out)
+		if err := observe(node); errors.Is(err, errGone) {
+			k.out = k.out[:mark]
+		} else if err != nil {
+			return Page{}, err
+		}
+	}
+	next, err := nextCursor(end)
+	if err != nil {
+		return Page{}, err
+	}
+	return Page{Observations: k.out, Next: next, AsOf: k.q.AsOf()}, nil
+}
+
+func (c *Client) pageCollector() *collector {
+	return &collector{q: c.query(), source: mirror.FromPage}
+}
+
+func nextCursor(end admin.PageEnd) (string, error) {
+	switch {
+	case !end.HasNextPage:
+		return "", nil
+	case end.EndCursor == nil || *end.EndCursor == "":
+		return "", errors.New("a page says that another follows but gives no cursor")
+	default:
+		return *end.EndCursor, nil
+	}
+}
+
+// maxNestedPages bounds a nested list: 2,048 variants take 21 pages, the
+// 25,000 members that Shopify pages through at most, 100. A list that goes on is
+// an error, never cut short.
+const maxNestedPages = 1000
+
+// readOn reads a nested list from the end of its first page to its last. More
+// takes the next page over and returns its end.
+func readOn(end admin.PageEnd, more func(after string) (admin.PageEnd, error)) error {
+	for range maxNestedPages {
+		after, err := nextCursor(end)
+		if err != nil || after == "" {
+			return err
+		}
+		if end, err = more(after); err != nil {
+			return err
+		}
+		if end.HasNextPage && end.EndCursor != nil && *end.EndCursor == after {
+			return errors.New("a nested list does not move on")
+		}
+	}
+	return fmt.Errorf("a nested list goes on after %d pages", maxNestedPages)
+}
+
+func timeOf(t *mirror.Time) mirror.Time {
+	if t == nil {
+		return mirror.Time{}
+	}
+	return *t
+}
