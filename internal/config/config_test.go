@@ -84,6 +84,9 @@ func TestDefaults(t *testing.T) {
 	if c.ListenAddr != "127.0.0.1:5000" || c.Database.Engine != config.SQLite || c.Database.Path != "stockroom.db" {
 		t.Errorf("listens on %q, database %+v", c.ListenAddr, c.Database)
 	}
+	if got := c.Database.URL.Reveal(); got != "sqlite://stockroom.db" {
+		t.Errorf("the database's address is %q", got)
+	}
 	if c.Database.KeyFile() != "stockroom.db.key" || !c.EncryptionKeys.Empty() {
 		t.Errorf("keys %v in %q; want none, and the file beside the database", c.EncryptionKeys, c.Database.KeyFile())
 	}

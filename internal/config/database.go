@@ -19,8 +19,8 @@ const (
 // Database is where the copy is kept.
 type Database struct {
 	Engine Engine
-	Path   string        // SQLite's file, as it was given.
-	URL    secret.Secret // PostgreSQL's, with its password.
+	Path   string        // SQLite's file, as it was given; empty for PostgreSQL.
+	URL    secret.Secret // The whole address, for the store to open; PostgreSQL's may hold a password.
 
 	shown       string
 	hasPassword bool
@@ -51,7 +51,7 @@ func parseDatabase(c *Config, value string) error {
 		case strings.Contains(path, "?"):
 			return errors.New("must not hold options after the path: Stockroom sets them itself")
 		}
-		c.Database = Database{Engine: SQLite, Path: path, shown: "sqlite://" + path}
+		c.Database = Database{Engine: SQLite, Path: path, URL: secret.New(value), shown: "sqlite://" + path}
 		return nil
 	case found && (scheme == "postgres" || scheme == "postgresql"):
 		// The parser's error would repeat the address, and with it the password.

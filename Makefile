@@ -1,0 +1,61 @@
+# The one place that says how Stockroom is built and tested. CI calls the same targets.
+
+export CGO_ENABLED ?= 0
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the one static binary, ./stockroom.
+	go build -trimpath -o stockroom ./cmd/stockroom
+
+.PHONY: test
+test: ## Run all tests. Those that hold the code to Shopify's published schema need npm.
+	@scripts/need npm
+	go test ./...
+
+.PHONY: race
+race: export CGO_ENABLED = 1
+race: ## Run all tests under the race detector, which needs a C compiler.
+	@scripts/need npm gcc
+	go test -race ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZTIME each, as in: make fuzz FUZZTIME=1m
+	@scripts/need npm
+	scripts/fuzz $(FUZZTIME)
+
+.PHONY: lint
+lint: ## Check format, usual mistakes and known vulnerabilities; a finding fails.
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted (make fmt mends it):"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	scripts/vulncheck
+
+.PHONY: fmt
+fmt: ## Format the Go code.
+	gofmt -w .
+
+.PHONY: generate
+generate: ## Make the generated files anew: GraphQL operations, docs/settings.md.
+	@scripts/need npm
+	go generate ./...
+
+.PHONY: demo
+demo: ## Run Stockroom against a simulated shop: no account, no network.
+	go run ./cmd/stockroom demo
+
+.PHONY: cover
+cover: ## Show how much of the code the tests run.
+	@scripts/need npm
+	go test -coverprofile=cover.out ./...
+	go tool cover -func=cover.out | tail -n 1
+	@echo "line by line: go tool cover -html=cover.out"
+
+.PHONY: clean
+clean: ## Remove what the other targets made.
+	rm -f stockroom cover.out
