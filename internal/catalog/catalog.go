@@ -28,6 +28,7 @@ type Variant struct {
 func Entry(id mirror.GID, product *mirror.Product, variants []Variant) store.ProductEntry {
 	entry := store.ProductEntry{
 		ID:        id,
+		Handle:    product.Handle,
 		SortKey:   mirror.SortKey(product.Title),
 		Status:    product.Status,
 		Published: !product.PublishedAt.IsZero(),

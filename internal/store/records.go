@@ -191,6 +191,25 @@ func (t *Tx) ShownByID(shop int64, kind mirror.Kind, ids []mirror.GID) (map[mirr
 	return found, nil
 }
 
+// shownRefs finds shown records of a kind by their ids, without their contents:
+// who only asks whether something is there must not load a shop's descriptions.
+func (t *Tx) shownRefs(shop int64, kind mirror.Kind, ids []mirror.GID) (map[mirror.GID]Row, error) {
+	found := make(map[mirror.GID]Row, len(ids))
+	err := chunks(ids, 1, func(part []mirror.GID) error {
+		return t.each(`SELECT id, parent, link FROM records WHERE shop_id = $1 AND kind = $2 AND `+shown+` AND id IN `+in(3, len(part)),
+			append([]any{shop, kind}, anys(part)...), func(scan func(...any) error) error {
+				var row Row
+				err := scan(&row.ID, &row.Parent, &row.Link)
+				found[row.ID] = row
+				return err
+			})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", kind, err)
+	}
+	return found, nil
+}
+
 // ShownByParent finds the shown records of a kind that belong to the parents, by parent and then id.
 func (t *Tx) ShownByParent(shop int64, kind mirror.Kind, parents []mirror.GID) (map[mirror.GID][]Row, error) {
 	found := make(map[mirror.GID][]Row, len(parents))
@@ -208,16 +227,16 @@ func (t *Tx) ShownByParent(shop int64, kind mirror.Kind, parents []mirror.GID) (
 	return found, nil
 }
 
-// ShownByLink finds the shown records of a kind that name the linked ones, by link.
-func (t *Tx) ShownByLink(shop int64, kind mirror.Kind, links []mirror.GID) (map[mirror.GID]Row, error) {
-	found := make(map[mirror.GID]Row, len(links))
+// ShownByLink finds the shown records of a kind that name the linked ones, by link and then id.
+func (t *Tx) ShownByLink(shop int64, kind mirror.Kind, links []mirror.GID) (map[mirror.GID][]Row, error) {
+	found := make(map[mirror.GID][]Row, len(links))
 	err := chunks(links, 1, func(part []mirror.GID) error {
-		return t.each(`SELECT id, parent, link, content FROM records WHERE shop_id = $1 AND kind = $2 AND link <> '' AND `+shown+` AND link IN `+in(3, len(part)),
-			append([]any{shop, kind}, anys(part)...), func(scan func(...any) error) error {
-				row, err := scanRow(scan)
-				found[row.Link] = row
-				return err
-			})
+		return t.each(`SELECT id, parent, link, content FROM records WHERE shop_id = $1 AND kind = $2 AND link <> '' AND `+shown+` AND link IN `+in(3, len(part))+
+			` ORDER BY id`, append([]any{shop, kind}, anys(part)...), func(scan func(...any) error) error {
+			row, err := scanRow(scan)
+			found[row.Link] = append(found[row.Link], row)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find %s by link: %w", kind, err)

@@ -10,6 +10,7 @@ import (
 // ProductEntry is a product in the read model that searches go by.
 type ProductEntry struct {
 	ID        mirror.GID
+	Handle    string
 	SortKey   string // The normalised title.
 	Status    string
 	Published bool
@@ -29,16 +30,16 @@ func (t *Tx) SaveProductEntries(shop int64, entries []ProductEntry) error {
 	if err := t.DropProductEntries(shop, ids); err != nil {
 		return err
 	}
-	const columns = 8
+	const columns = 9
 	return chunks(entries, columns, func(part []ProductEntry) error {
 		args := make([]any, 0, len(part)*columns)
 		byID := make(map[mirror.GID]ProductEntry, len(part))
 		for _, e := range part {
 			byID[e.ID] = e
-			args = append(args, shop, e.ID, e.SortKey, e.Status, e.Published, e.Available, e.MinPrice, e.MaxPrice)
+			args = append(args, shop, e.ID, e.Handle, e.SortKey, e.Status, e.Published, e.Available, e.MinPrice, e.MaxPrice)
 		}
 		tokens := make([]any, 0, len(part)*3)
-		err := t.each(`INSERT INTO product_search (shop_id, id, sort_key, status, published, available, min_price, max_price)
+		err := t.each(`INSERT INTO product_search (shop_id, id, handle, sort_key, status, published, available, min_price, max_price)
 			VALUES `+placeholders(1, len(part), columns)+` RETURNING rowid, id`, args, func(scan func(...any) error) error {
 			var rowid int64
 			var id mirror.GID
@@ -143,6 +144,13 @@ func (t *Tx) SearchProducts(shop int64, q ProductQuery) ([]ProductHit, error) {
 		return nil, fmt.Errorf("search products: %w", err)
 	}
 	return hits, nil
+}
+
+// ProductByHandle finds the shown product with this handle; ErrNotFound when there is none.
+func (t *Tx) ProductByHandle(shop int64, handle string) (mirror.GID, error) {
+	var id mirror.GID
+	err := t.one(`SELECT id FROM product_search WHERE shop_id = $1 AND handle = $2 ORDER BY id LIMIT 1`, []any{shop, handle}, &id)
+	return id, err
 }
 
 // ftsQuery writes words in FTS5's language. Tokens are ASCII letters and digits

@@ -39,7 +39,7 @@ func (t *Tx) Visible(shop int64, kind mirror.Kind, rows []Row) ([]Row, error) {
 
 // VisibleIDs keeps those ids of a kind that readers see, in their order.
 func (t *Tx) VisibleIDs(shop int64, kind mirror.Kind, ids []mirror.GID) ([]mirror.GID, error) {
-	found, err := t.ShownByID(shop, kind, ids)
+	found, err := t.shownRefs(shop, kind, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func sharesIDWith(of mirror.Kind) visibilityRule {
 
 // variantVisible: its product is shown, and the product's set, where one is known, holds it.
 func variantVisible(t *Tx, shop int64, rows []Row) (func(Row) bool, error) {
-	products, err := t.ShownByID(shop, mirror.KindProduct, parentsOf(rows))
+	products, err := t.shownRefs(shop, mirror.KindProduct, parentsOf(rows))
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +101,8 @@ func itemVisible(t *Tx, shop int64, rows []Row) (func(Row) bool, error) {
 		return nil, err
 	}
 	candidates := make([]Row, 0, len(variants))
-	for _, variant := range variants {
-		candidates = append(candidates, variant)
+	for _, naming := range variants { // A variant that is gone may name the item too.
+		candidates = append(candidates, naming...)
 	}
 	candidates, err = t.Visible(shop, mirror.KindProductVariant, candidates)
 	named := idSet{}

@@ -78,6 +78,7 @@ CREATE TABLE demands (
     updated_at INTEGER NOT NULL,
     as_of      INTEGER NOT NULL,
     due_at     INTEGER NOT NULL,
+    made_at    INTEGER NOT NULL, -- When it was last asked for.
     attempts   INTEGER NOT NULL DEFAULT 0,
     last_error TEXT    NOT NULL DEFAULT '',
     PRIMARY KEY (shop_id, read, id, later)
@@ -215,6 +216,7 @@ CREATE TABLE product_search (
     rowid     INTEGER PRIMARY KEY,
     shop_id   INTEGER NOT NULL REFERENCES shops (id),
     id        TEXT    NOT NULL,
+    handle    TEXT    NOT NULL,
     sort_key  TEXT    NOT NULL, -- The normalised title.
     status    TEXT    NOT NULL,
     published INTEGER NOT NULL,
@@ -224,6 +226,7 @@ CREATE TABLE product_search (
     UNIQUE (shop_id, id)
 );
 CREATE INDEX product_search_order ON product_search (shop_id, sort_key, id);
+CREATE INDEX product_search_handle ON product_search (shop_id, handle);
 
 -- Tokens are normalised and encoded in ASCII by Go, so that every engine finds
 -- the same: the tokenizer only has to split at spaces.
