@@ -21,6 +21,9 @@ var (
 // ones leave by the clock, which is neither deletion nor drift.
 const OrderWindow = 60 * 24 * time.Hour
 
+// ScopeAllOrders is the access scope that opens orders older than OrderWindow.
+const ScopeAllOrders = "read_all_orders"
+
 // Order is what orders/* carry whole, without any customer data.
 type Order struct {
 	Name         string     `json:"name"`

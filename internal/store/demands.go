@@ -36,15 +36,16 @@ func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) err
 	for _, d := range joined {
 		rows = append(rows, d)
 	}
-	const columns = 7
+	const columns = 8
 	return chunks(rows, columns, func(part []Demand) error {
 		args := make([]any, 0, len(part)*columns)
 		for _, d := range part {
-			args = append(args, shop, d.Read, d.ID, d.Later, d.Updated, d.AsOf, d.DueAt)
+			args = append(args, shop, d.Read, d.ID, d.Later, d.Updated, d.AsOf, d.DueAt, now)
 		}
-		_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at) VALUES `+placeholders(1, len(part), columns)+`
+		_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at, made_at) VALUES `+placeholders(1, len(part), columns)+`
 			ON CONFLICT (shop_id, read, id, later) DO UPDATE SET updated_at = MAX(demands.updated_at, excluded.updated_at),
-				as_of = MAX(demands.as_of, excluded.as_of), due_at = MAX(demands.due_at, excluded.due_at), attempts = 0`, args...)
+				as_of = MAX(demands.as_of, excluded.as_of), due_at = MAX(demands.due_at, excluded.due_at),
+				made_at = excluded.made_at, attempts = 0`, args...)
 		if err != nil {
 			return fmt.Errorf("store %d demands: %w", len(part), err)
 		}
@@ -79,18 +80,12 @@ func (t *Tx) NextDemands() (map[int64]mirror.Instant, error) {
 	return next, err
 }
 
-// CountDemands counts a shop's demands, without second looks.
-func (t *Tx) CountDemands(shop int64) (int64, error) {
-	var n int64
-	err := t.one(`SELECT COUNT(*) FROM demands WHERE shop_id = $1 AND later = 0`, []any{shop}, &n)
-	return n, err
-}
-
-// NextDemand says when the shop's first demand that is no second look is due; zero when there is none.
-func (t *Tx) NextDemand(shop int64) (mirror.Instant, error) {
-	var due mirror.Instant
-	err := t.one(`SELECT COALESCE(MIN(due_at), 0) FROM demands WHERE shop_id = $1 AND later = 0`, []any{shop}, &due)
-	return due, err
+// CountDemands counts a shop's demands made up to a moment, without second
+// looks, and says when the first of them is due.
+func (t *Tx) CountDemands(shop int64, madeBy mirror.Instant) (n int64, due mirror.Instant, err error) {
+	err = t.one(`SELECT COUNT(*), COALESCE(MIN(due_at), 0) FROM demands WHERE shop_id = $1 AND later = 0 AND made_at <= $2`,
+		[]any{shop, madeBy}, &n, &due)
+	return n, due, err
 }
 
 // SatisfyDemand removes a demand, unless it was joined by a stricter one since

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 
 	"stockroom/internal/mirror"
@@ -48,16 +49,30 @@ func (t *Tx) AddDeliveries(all []Delivery) error {
 	})
 }
 
-// NewDeliveries lists the oldest webhooks that are not applied yet.
-func (t *Tx) NewDeliveries(limit int) ([]Delivery, error) {
-	return list(t, `SELECT seq, shop_id, topic, webhook_id, bound, event_id, api_version, triggered_at, received_at, body, state, reason, applied_at
-		FROM inbox WHERE state = 'new' ORDER BY seq LIMIT $1`, []any{limit}, func(scan func(...any) error) (Delivery, error) {
+// NewDeliveries lists the oldest webhooks that are not applied yet: up to limit
+// of them, and no more once their bodies together pass maxBytes.
+func (t *Tx) NewDeliveries(limit, maxBytes int) ([]Delivery, error) {
+	var all []Delivery
+	bytes := 0
+	err := t.each(`SELECT seq, shop_id, topic, webhook_id, bound, event_id, api_version, triggered_at, received_at, body, state, reason, applied_at
+		FROM inbox WHERE state = 'new' ORDER BY seq LIMIT $1`, []any{limit}, func(scan func(...any) error) error {
 		var d Delivery
 		err := scan(&d.Seq, &d.ShopID, &d.Topic, &d.WebhookID, &d.Bound, &d.EventID, &d.APIVersion, &d.TriggeredAt, &d.ReceivedAt, &d.Body,
 			&d.State, &d.Reason, &d.AppliedAt)
-		return d, err
+		all = append(all, d)
+		if bytes += len(d.Body); err == nil && bytes > maxBytes {
+			return errEnough
+		}
+		return err
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return all, err
 }
+
+// errEnough ends a scan early.
+var errEnough = errors.New("enough")
 
 // FinishDeliveries marks webhooks as applied.
 func (t *Tx) FinishDeliveries(seqs []int64, now mirror.Instant) error {

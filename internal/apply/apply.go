@@ -1,0 +1,195 @@
+// Package apply is the only writer of the copy.
+//
+// It promises that whatever is learned, from whichever source, goes through one
+// path: load the records, fold the observations by mirror.Merge, and write the
+// rows, the change feed, the read model and the demands for reads that are owed,
+// all in the caller's one transaction. It asks nobody and waits for nothing:
+// what a webhook does not carry is read by package reconcile, through the
+// demands written here.
+package apply
+
+import (
+	"fmt"
+	"time"
+
+	"stockroom/internal/catalog"
+	"stockroom/internal/mirror"
+	"stockroom/internal/store"
+)
+
+// Batch is what one source taught about one shop, in the order in which it came.
+type Batch struct {
+	Shop         int64
+	Observations []mirror.Observation
+	Demands      []mirror.Demand
+
+	// CompleteRead is the start of the full read that the observations belong
+	// to; zero for none. Rows that it does not find just so are excepted from
+	// what the read will prove of all others.
+	CompleteRead mirror.Instant
+}
+
+// Step is what a batch did to one record.
+type Step struct {
+	Key    mirror.Key
+	Before mirror.State // As it was loaded: the zero state when nothing was known.
+	After  mirror.State
+	// Last is the batch's last observation of the record, and Outcome what that did.
+	Last    mirror.Observation
+	Outcome mirror.Outcome
+}
+
+// Apply writes a batch and tells what it did, a step for each record, in the
+// order of their first observations. Now is this machine's clock. On an error
+// the transaction must be rolled back.
+func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
+	keys := make([]mirror.Key, 0, len(batch.Observations))
+	at := make(map[mirror.Key]int, len(batch.Observations))
+	for _, o := range batch.Observations {
+		if _, known := at[o.Key]; !known {
+			at[o.Key] = len(keys)
+			keys = append(keys, o.Key)
+		}
+	}
+	records, err := tx.LoadRecords(batch.Shop, keys)
+	if err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	steps := make([]Step, len(keys))
+	for i, key := range keys {
+		steps[i] = Step{Key: key, Before: records[key].State, After: records[key].State, Outcome: mirror.Same}
+	}
+
+	demands := batch.Demands
+	excepted := map[mirror.Key]bool{}
+	for _, o := range batch.Observations {
+		step := &steps[at[o.Key]]
+		if o.FromFuture() {
+			demands = append(demands, demandFor(o.Key, o.Parent, o.Heard, mirror.TieDelay))
+			continue
+		}
+		step.After, step.Outcome = mirror.Merge(step.After, o)
+		step.Last = o
+		if batch.CompleteRead != 0 && (step.Outcome == mirror.Stale || step.Outcome == mirror.Conflict) {
+			excepted[o.Key] = true
+		}
+	}
+
+	var changed []store.Record
+	var changes []store.Change
+	for _, step := range steps {
+		info := mirror.InfoOf(step.Key.Kind)
+		if past, unsettled := step.After.Unsettled(info); unsettled {
+			if before, was := step.Before.Unsettled(info); !was || before != past {
+				demands = append(demands, demandFor(step.Key, step.After.Parent, past+1, mirror.TieDelay))
+			}
+		}
+		if !writes(step) && !excepted[step.Key] {
+			continue
+		}
+		record := store.Record{Key: step.Key, State: step.After, ExceptAt: records[step.Key].ExceptAt}
+		if excepted[step.Key] {
+			record.ExceptAt = batch.CompleteRead
+		}
+		changed = append(changed, record)
+		if action := actionOf(info, step); action != "" {
+			changes = append(changes, store.Change{Key: step.Key, Action: action, Source: step.Last.Source, AsOf: step.Last.AsOf, At: now})
+		}
+	}
+	if err := tx.SaveRecords(batch.Shop, changed); err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	if err := tx.AddChanges(batch.Shop, changes); err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	if err := tx.AddDemands(batch.Shop, demands, now); err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	products, err := touchedProducts(tx, batch.Shop, steps, changes)
+	if err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	if err := catalog.Rebuild(tx, batch.Shop, products); err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	return steps, nil
+}
+
+// writes reports whether a step must be stored. A complete read that finds a
+// record just so writes nothing, only to say so again: the read's start,
+// kept once for all rows, says it (see store.Tx.LoadRecords).
+func writes(step Step) bool {
+	before, after := step.Before, step.After
+	if step.Last.Source == "" {
+		return false // Nothing was merged.
+	}
+	if step.Last.Source == mirror.FromPage || step.Last.Source == mirror.FromBulk {
+		if step.Outcome == mirror.Same && before.Digest == after.Digest && before.Updated == after.Updated {
+			return false
+		}
+	}
+	return before.Digest != after.Digest || before.Updated != after.Updated || before.AsOf != after.AsOf ||
+		before.Dead != after.Dead || before.Seen != after.Seen || before.Heard != after.Heard ||
+		before.ReadAt != after.ReadAt || before.WebhookAt != after.WebhookAt ||
+		before.WebhookLo != after.WebhookLo || before.WebhookHi != after.WebhookHi
+}
+
+// actionOf names what readers see differently; empty for nothing.
+func actionOf(info *mirror.KindInfo, step Step) string {
+	was, is := step.Before.Shown(info), step.After.Shown(info)
+	switch {
+	case !was && is:
+		return "created"
+	case was && !is:
+		return "deleted"
+	case is && step.Before.Digest != step.After.Digest:
+		return "updated"
+	default:
+		return ""
+	}
+}
+
+// demandFor asks for the read by id that answers for a record.
+func demandFor(key mirror.Key, parent mirror.GID, asOf mirror.Instant, delay time.Duration) mirror.Demand {
+	d := mirror.Demand{Read: mirror.InfoOf(key.Kind).Read, ID: key.ID, AsOf: asOf, Delay: delay}
+	if key.Kind == mirror.KindMetafield {
+		d.ID = parent // Metafields are read by their owner.
+	}
+	return d
+}
+
+// touchedProducts are the products whose entry in the read model may be out of date.
+func touchedProducts(tx *store.Tx, shop int64, steps []Step, changes []store.Change) ([]mirror.GID, error) {
+	touched := map[mirror.GID]bool{}
+	parents := make(map[mirror.GID]mirror.GID, len(steps))
+	for _, step := range steps {
+		if step.Key.Kind == mirror.KindProductVariant {
+			parents[step.Key.ID] = step.After.Parent
+		}
+	}
+	var strangers []mirror.GID // Variants whose product this batch does not say.
+	for _, change := range changes {
+		switch info := mirror.InfoOf(change.Key.Kind); {
+		case info.Kind == mirror.KindProduct || info.Of == mirror.KindProduct:
+			touched[change.Key.ID] = true
+		case info.Kind == mirror.KindProductVariant || info.Of == mirror.KindProductVariant:
+			if product := parents[change.Key.ID]; product != "" {
+				touched[product] = true
+			} else {
+				strangers = append(strangers, change.Key.ID)
+			}
+		}
+	}
+	rows, err := tx.ShownByID(shop, mirror.KindProductVariant, strangers)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		touched[row.Parent] = true
+	}
+	products := make([]mirror.GID, 0, len(touched))
+	for product := range touched {
+		products = append(products, product)
+	}
+	return products, nil
+}

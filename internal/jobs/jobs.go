@@ -1,0 +1,337 @@
+// Package jobs runs what takes long or comes by the clock, on River: imports,
+// polls, the daily schedule, and the clearing away of what is over.
+//
+// It promises that a run and its job are written in one transaction, that a
+// slot of the schedule that passed while nobody was up gets its run on return,
+// and that no slot gets two. Webhooks never become jobs: package apply drains
+// them itself.
+package jobs
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/robfig/cron/v3"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/reconcile"
+	"stockroom/internal/store"
+)
+
+// Config is what the jobs need.
+type Config struct {
+	Store  *store.Store
+	Poller *reconcile.Poller
+
+	// Work makes this process carry out jobs, Schedule makes it give slots
+	// their runs. With neither, jobs are only handed in.
+	Work, Schedule bool
+
+	PollSchedule cron.Schedule
+	PollZone     *time.Location // Nil: the shop's own.
+	PollSpread   time.Duration  // Over which the shops' polls are spread; none with one shop.
+
+	// How long stored webhooks are kept.
+	RetentionDone, RetentionQuarantined time.Duration
+
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Jobs is the job engine. Its methods may be called from any goroutine.
+type Jobs struct {
+	Config
+	client *river.Client[*sql.Tx]
+}
+
+const (
+	pollQueue = "polls"
+	// pollWorkers bounds the shops that one process reads whole at a time.
+	pollWorkers = 4
+
+	scheduleEvery = 30 * time.Second
+	clearEvery    = time.Hour
+
+	// pollInterval is how often River looks for jobs that another process handed in.
+	pollInterval = time.Second
+)
+
+// Migrate brings River's own tables up to date. They lie in the store's database.
+func Migrate(ctx context.Context, s *store.Store) error {
+	migrator, err := rivermigrate.New(riversqlite.New(s.Writer()), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return fmt.Errorf("migrate jobs: %w", err)
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate jobs: %w", err)
+	}
+	return nil
+}
+
+// New makes the engine over a database whose tables Migrate made.
+func New(config Config) (*Jobs, error) {
+	j := &Jobs{Config: config}
+	riverConfig := &river.Config{
+		Logger: config.Log,
+		// SQLite has no notifications of its own; looking once a second is
+		// cheaper than emulating them.
+		PollOnly:          true,
+		FetchPollInterval: pollInterval,
+		// River names indexes here that only PostgreSQL has.
+		ReindexerIndexNames: []string{},
+	}
+	if config.Work {
+		workers := river.NewWorkers()
+		river.AddWorker(workers, &runWorker{poller: config.Poller, log: config.Log})
+		river.AddWorker(workers, &scheduleWorker{jobs: j})
+		river.AddWorker(workers, &clearWorker{jobs: j})
+		riverConfig.Workers = workers
+		riverConfig.Queues = map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: 2},
+			pollQueue:          {MaxWorkers: pollWorkers},
+		}
+	}
+	if config.Schedule {
+		riverConfig.PeriodicJobs = []*river.PeriodicJob{
+			river.NewPeriodicJob(river.PeriodicInterval(scheduleEvery), func() (river.JobArgs, *river.InsertOpts) { return scheduleArgs{}, nil },
+				&river.PeriodicJobOpts{RunOnStart: true}),
+			river.NewPeriodicJob(river.PeriodicInterval(clearEvery), func() (river.JobArgs, *river.InsertOpts) { return clearArgs{}, nil },
+				&river.PeriodicJobOpts{RunOnStart: true}),
+		}
+	}
+	var err error
+	if j.client, err = river.NewClient(riversqlite.New(config.Store.Writer()), riverConfig); err != nil {
+		return nil, fmt.Errorf("start jobs: %w", err)
+	}
+	return j, nil
+}
+
+// Start works on jobs until Stop. Runs that a process left unfinished are taken up again.
+func (j *Jobs) Start(ctx context.Context) error {
+	if err := j.resume(ctx); err != nil {
+		return fmt.Errorf("resume runs: %w", err)
+	}
+	if err := j.client.Start(ctx); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
+	return nil
+}
+
+// Stop interrupts what is under way and waits for it. Runs go on where they
+// were when a process is back.
+func (j *Jobs) Stop(ctx context.Context) error {
+	if err := j.client.StopAndCancel(ctx); err != nil {
+		return fmt.Errorf("stop jobs: %w", err)
+	}
+	return nil
+}
+
+// QueueRun opens a full read of a shop and hands it in, in one transaction. A
+// shop has one open run at a time: where there is one, it is returned.
+func (j *Jobs) QueueRun(ctx context.Context, run store.Run) (store.Run, error) {
+	err := j.Store.Update(ctx, func(tx *store.Tx) (err error) {
+		run, err = j.queue(ctx, tx, run)
+		return err
+	})
+	return run, err
+}
+
+func (j *Jobs) queue(ctx context.Context, tx *store.Tx, run store.Run) (store.Run, error) {
+	run.QueuedAt = mirror.At(j.Now())
+	run, fresh, err := tx.QueueRun(run)
+	if err != nil || !fresh {
+		return run, err
+	}
+	if _, err := j.client.InsertTx(ctx, tx.SQL(), runArgs{RunID: run.ID}, nil); err != nil {
+		return run, fmt.Errorf("hand in run %d: %w", run.ID, err)
+	}
+	return run, nil
+}
+
+// resume hands open runs in again: the job of a killed process is not given
+// back by River for an hour. A run that two jobs name is carried out once.
+func (j *Jobs) resume(ctx context.Context) error {
+	if !j.Work {
+		return nil
+	}
+	return j.Store.Update(ctx, func(tx *store.Tx) error {
+		runs, err := tx.OpenRuns()
+		if err != nil {
+			return err
+		}
+		for _, run := range runs { // At most one a shop.
+			if _, err := j.client.InsertTx(ctx, tx.SQL(), runArgs{RunID: run.ID}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// runArgs names a full read to carry out.
+type runArgs struct {
+	RunID int64 `json:"run_id"`
+}
+
+func (runArgs) Kind() string { return "run" }
+
+// InsertOpts implements river.JobArgsWithInsertOpts.
+func (runArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: pollQueue} }
+
+type runWorker struct {
+	river.WorkerDefaults[runArgs]
+	poller *reconcile.Poller
+	log    *slog.Logger
+}
+
+// Timeout lets a read take as long as the shop is large.
+func (*runWorker) Timeout(*river.Job[runArgs]) time.Duration { return -1 }
+
+func (w *runWorker) Work(ctx context.Context, job *river.Job[runArgs]) error {
+	_, err := w.poller.Run(ctx, job.Args.RunID)
+	switch {
+	case errors.Is(err, reconcile.ErrRunning):
+		return nil // Another job of this process is at it.
+	case errors.Is(err, store.ErrNotFound):
+		return river.JobCancel(err) // The shop was erased meanwhile.
+	}
+	return err
+}
+
+type scheduleArgs struct{}
+
+func (scheduleArgs) Kind() string { return "schedule" }
+
+type scheduleWorker struct {
+	river.WorkerDefaults[scheduleArgs]
+	jobs *Jobs
+}
+
+func (w *scheduleWorker) Work(ctx context.Context, _ *river.Job[scheduleArgs]) error {
+	_, err := w.jobs.ScheduleOnce(ctx)
+	return err
+}
+
+// ScheduleOnce gives every connected shop whose latest slot has had no run its
+// run, and returns those runs.
+func (j *Jobs) ScheduleOnce(ctx context.Context) ([]store.Run, error) {
+	var shops []store.Shop
+	zones := map[int64]*time.Location{}
+	err := j.Store.View(ctx, func(tx *store.Tx) error {
+		all, err := tx.Shops()
+		if err != nil {
+			return err
+		}
+		for _, shop := range all {
+			if shop.State != store.ShopConnected {
+				continue
+			}
+			shops = append(shops, shop)
+			if zones[shop.ID], err = j.zone(tx, shop); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("schedule polls: %w", err)
+	}
+	spread := j.PollSpread
+	if len(shops) < 2 {
+		spread = 0
+	}
+	var runs []store.Run
+	for _, shop := range shops {
+		slot := latestSlot(j.PollSchedule, zones[shop.ID], j.Now().Add(-spreadOf(shop.Domain, spread)))
+		if slot.IsZero() || mirror.At(slot) <= shop.InstalledAt {
+			continue // Its import has read it whole since.
+		}
+		run, claimed, err := j.claim(ctx, shop, slot)
+		if err != nil {
+			return runs, fmt.Errorf("schedule the poll of %s: %w", shop.Domain, err)
+		}
+		if claimed {
+			runs = append(runs, run)
+		}
+	}
+	return runs, nil
+}
+
+// claim gives a slot its run, unless it has had one.
+func (j *Jobs) claim(ctx context.Context, shop store.Shop, slot time.Time) (run store.Run, claimed bool, err error) {
+	day := slot.Format("2006-01-02T15:04")
+	err = j.Store.View(ctx, func(tx *store.Tx) (err error) {
+		claimed, err = tx.DayClaimed(shop.ID, day)
+		return err
+	})
+	if err != nil || claimed {
+		return run, false, err
+	}
+	err = j.Store.Update(ctx, func(tx *store.Tx) (err error) {
+		if run, err = j.queue(ctx, tx, store.Run{ShopID: shop.ID, Kind: "poll", Reason: "schedule"}); err != nil {
+			return err
+		}
+		claimed, err = tx.ClaimDay(shop.ID, day, run.ID)
+		return err
+	})
+	return run, claimed, err
+}
+
+// zone is where the shop's days begin: the configured zone, else the shop's
+// own, else UTC while that is not known.
+func (j *Jobs) zone(tx *store.Tx, shop store.Shop) (*time.Location, error) {
+	if j.PollZone != nil {
+		return j.PollZone, nil
+	}
+	rows, err := tx.ShownAfter(shop.ID, mirror.KindShop, "", 1)
+	if err != nil || len(rows) == 0 {
+		return time.UTC, err
+	}
+	content, err := mirror.Decode(mirror.KindShop, rows[0].Content)
+	if err != nil {
+		return nil, err
+	}
+	zone, err := time.LoadLocation(content.(*mirror.Shop).IANATimezone)
+	if err != nil {
+		j.Log.Warn("the shop's time zone is not known here, its days begin at UTC's midnight", "shop", shop.Domain, "error", err)
+		return time.UTC, nil
+	}
+	return zone, nil
+}
+
+type clearArgs struct{}
+
+func (clearArgs) Kind() string { return "clear" }
+
+type clearWorker struct {
+	river.WorkerDefaults[clearArgs]
+	jobs *Jobs
+}
+
+// clearBatch bounds one transaction of the clearing, so that it does not keep webhooks waiting.
+const clearBatch = 2000
+
+// Work deletes stored webhooks whose time is over.
+func (w *clearWorker) Work(ctx context.Context, _ *river.Job[clearArgs]) error {
+	now := mirror.At(w.jobs.Now())
+	for {
+		var dropped int64
+		err := w.jobs.Store.Update(ctx, func(tx *store.Tx) (err error) {
+			dropped, err = tx.DropDeliveries(now.Add(-w.jobs.RetentionDone), now.Add(-w.jobs.RetentionQuarantined), clearBatch)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("clear the inbox: %w", err)
+		}
+		if dropped < clearBatch {
+			return nil
+		}
+	}
+}

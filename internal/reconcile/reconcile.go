@@ -1,0 +1,83 @@
+// Package reconcile reads the shop back: by id what webhooks did not carry
+// (Hydrator), and all of it once a day (Poller), to prove the copy exact, repair
+// what webhooks missed, and say what that was.
+//
+// It promises that a read which is incomplete deletes nothing and proves
+// nothing (P4), and that a run says what it covered: what could not be covered
+// ends as partial or failed, never ok (P5). It writes through package apply
+// alone, and asks Shopify within the budget that package shopify keeps.
+package reconcile
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"stockroom/internal/shopify"
+	"stockroom/internal/store"
+)
+
+// Config is what reading back needs.
+type Config struct {
+	Store *store.Store
+
+	// Client makes the Admin API client of a shop. All clients of one shop
+	// share its budget and its clock.
+	Client func(context.Context, store.Shop) (*shopify.Client, error)
+
+	// Audit compares the shop's granted scopes and webhook subscriptions with
+	// those wanted and mends them, before a full read. An error makes the run partial.
+	Audit func(context.Context, store.Shop) error
+
+	// MaxDelete is the fuse of P4: see Fuse.
+	MaxDelete Fuse
+
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Fuse bounds what one poll may delete of one resource after confirmation:
+// more than Percent of its rows and more than Rows of them, or all of fuseAll
+// or more, is not believed. POLL_MAX_DELETE "20%,50" is {20, 50}.
+type Fuse struct {
+	Percent float64
+	Rows    int64
+}
+
+// fuseAll is the size from which a resource may not vanish whole.
+const fuseAll = 10
+
+// Blows reports whether deleting n of total rows is too much to be believed.
+func (f Fuse) Blows(n, total int64) bool {
+	if n >= fuseAll && n >= total {
+		return true
+	}
+	return n > f.Rows && float64(n)*100 > f.Percent*float64(total)
+}
+
+// keyedLocks is a mutex a shop.
+type keyedLocks struct {
+	mu    sync.Mutex
+	locks map[int64]chan struct{}
+}
+
+// lock waits for the key's turn; it returns ctx's error when that ends first.
+func (k *keyedLocks) lock(ctx context.Context, key int64) (unlock func(), err error) {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[int64]chan struct{}{}
+	}
+	turn, ok := k.locks[key]
+	if !ok {
+		turn = make(chan struct{}, 1)
+		k.locks[key] = turn
+	}
+	k.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,144 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"stockroom/internal/apply"
+	"stockroom/internal/mirror"
+	"stockroom/internal/store"
+)
+
+// Report is what a run found, by resource.
+type Report struct {
+	Resources []ResourceReport `json:"resources"`
+	// Gaps says what the run could not cover or confirm, each with what to do;
+	// empty exactly when the run is ok.
+	Gaps []string `json:"gaps"`
+}
+
+// ResourceReport is what a run found of one export type. Drift is counted
+// against what the copy said just before the run read the record.
+type ResourceReport struct {
+	Type      string `json:"type"`
+	Checked   int64  `json:"checked"`
+	Missing   int64  `json:"missing"`   // The shop had it, the copy did not show it.
+	Stale     int64  `json:"stale"`     // The copy showed an older version.
+	Wrong     int64  `json:"wrong"`     // Same updatedAt, or none, but other fields.
+	Undeleted int64  `json:"undeleted"` // The copy showed it, the shop has deleted it.
+	Complete  bool   `json:"complete"`  // All of it was read, and every absence confirmed.
+}
+
+// Drifted counts the records that were not as the shop's.
+func (r ResourceReport) Drifted() int64 { return r.Missing + r.Stale + r.Wrong + r.Undeleted }
+
+// Classes of drift.
+const (
+	ClassMissing   = "missing"
+	ClassStale     = "stale"
+	ClassWrong     = "wrong"
+	ClassUndeleted = "undeleted"
+)
+
+// driftOf tells how the copy differed from what a full read, begun at start,
+// found; ok is false when it did not, or when the difference is younger than
+// the read: its webhook is still under way.
+func driftOf(step apply.Step, start mirror.Instant) (row store.DriftRow, ok bool, err error) {
+	found := step.Last
+	if found.Content == nil || found.Updated >= start.Seconds() {
+		return row, false, nil
+	}
+	info := mirror.InfoOf(step.Key.Kind)
+	before := step.Before
+	known := before.Content
+	class := ""
+	switch {
+	case !before.Shown(info):
+		class, known = ClassMissing, nil
+	case found.Updated > before.Updated:
+		class = ClassStale
+	case found.Updated == before.Updated && mirror.DigestOf(found.Content) != before.Digest:
+		class = ClassWrong
+	default:
+		return row, false, nil // The same, or the copy is ahead: see Poller.correct.
+	}
+	diffs, err := mirror.Compare(known, found.Content)
+	if err != nil {
+		return row, false, fmt.Errorf("drift of %s: %w", step.Key, err)
+	}
+	return driftRow(step.Key, class, diffs)
+}
+
+func driftRow(key mirror.Key, class string, diffs []mirror.FieldDiff) (store.DriftRow, bool, error) {
+	if diffs == nil {
+		diffs = []mirror.FieldDiff{}
+	}
+	fields, err := json.Marshal(diffs)
+	return store.DriftRow{Type: mirror.InfoOf(key.Kind).Type, ID: key.ID, Kind: key.Kind, Class: class, Fields: fields}, true, err
+}
+
+// report counts what a run did, from what it stored.
+func report(tx *store.Tx, run store.Run, complete map[mirror.Kind]bool, gaps []string) (Report, error) {
+	counts, err := tx.CountDrift(run.ID)
+	if err != nil {
+		return Report{}, err
+	}
+	r := Report{Gaps: slices.Compact(gaps)}
+	for _, name := range mirror.Types {
+		resource := ResourceReport{Type: name, Complete: true,
+			Missing: counts[[2]string{name, ClassMissing}], Stale: counts[[2]string{name, ClassStale}],
+			Wrong: counts[[2]string{name, ClassWrong}], Undeleted: counts[[2]string{name, ClassUndeleted}],
+		}
+		for _, info := range mirror.Kinds() {
+			if info.Type != name {
+				continue
+			}
+			resource.Complete = resource.Complete && complete[info.Kind]
+			if string(info.Kind) == name { // The object's own kind bears the type's name.
+				if resource.Checked, err = tx.CountRead(run.ID, info.Kind); err != nil {
+					return Report{}, err
+				}
+			}
+		}
+		r.Resources = append(r.Resources, resource)
+	}
+	return r, nil
+}
+
+// ReadReport reads a run's report; an unfinished run's is empty.
+func ReadReport(run store.Run) (Report, error) {
+	var r Report
+	if err := json.Unmarshal(run.Report, &r); err != nil {
+		return r, fmt.Errorf("report of run %d: %w", run.ID, err)
+	}
+	return r, nil
+}
+
+// Drifted counts the drifted records of all resources.
+func (r Report) Drifted() int64 {
+	var n int64
+	for _, resource := range r.Resources {
+		n += resource.Drifted()
+	}
+	return n
+}
+
+// Text writes the report for people, one line a resource.
+func (r Report) Text() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%-16s %9s %9s %9s %9s %9s\n", "RESOURCE", "CHECKED", "MISSING", "STALE", "WRONG", "UNDELETED")
+	for _, resource := range r.Resources {
+		note := ""
+		if !resource.Complete {
+			note = "  not complete"
+		}
+		fmt.Fprintf(&out, "%-16s %9d %9d %9d %9d %9d%s\n", resource.Type, resource.Checked, resource.Missing, resource.Stale,
+			resource.Wrong, resource.Undeleted, note)
+	}
+	for _, gap := range r.Gaps {
+		fmt.Fprintf(&out, "! %s\n", gap)
+	}
+	return out.String()
+}
