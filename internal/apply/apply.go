@@ -96,20 +96,10 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 			changes = append(changes, store.Change{Key: step.Key, Action: action, Source: step.Last.Source, AsOf: step.Last.AsOf, At: now})
 		}
 	}
-	if err := tx.SaveRecords(batch.Shop, changed); err != nil {
-		return nil, fmt.Errorf("apply: %w", err)
-	}
-	if err := tx.AddChanges(batch.Shop, changes); err != nil {
+	if err := write(tx, batch.Shop, changed, changes, steps); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
 	if err := tx.AddDemands(batch.Shop, demands, now); err != nil {
-		return nil, fmt.Errorf("apply: %w", err)
-	}
-	products, err := touchedProducts(tx, batch.Shop, steps, changes)
-	if err != nil {
-		return nil, fmt.Errorf("apply: %w", err)
-	}
-	if err := catalog.Rebuild(tx, batch.Shop, products); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
 	return steps, nil
@@ -151,11 +141,7 @@ func actionOf(info *mirror.KindInfo, step Step) string {
 
 // demandFor asks for the read by id that answers for a record.
 func demandFor(key mirror.Key, parent mirror.GID, asOf mirror.Instant, delay time.Duration) mirror.Demand {
-	d := mirror.Demand{Read: mirror.InfoOf(key.Kind).Read, ID: key.ID, AsOf: asOf, Delay: delay}
-	if key.Kind == mirror.KindMetafield {
-		d.ID = parent // Metafields are read by their owner.
-	}
-	return d
+	return mirror.Demand{Read: mirror.InfoOf(key.Kind).Read, ID: key.ReadID(parent), AsOf: asOf, Delay: delay}
 }
 
 // touchedProducts are the products whose entry in the read model may be out of date.
@@ -192,4 +178,64 @@ func touchedProducts(tx *store.Tx, shop int64, steps []Step, changes []store.Cha
 		products = append(products, product)
 	}
 	return products, nil
+}
+
+// Correct sets records back to what two reads by id showed, where the copy was
+// ahead of the shop: see mirror.Correct. Pairs whose evidence does not suffice
+// are passed over: the record moved meanwhile. It returns a step for each
+// record that it set back.
+func Correct(tx *store.Tx, shop int64, first, second []mirror.Observation, now mirror.Instant) ([]Step, error) {
+	again := make(map[mirror.Key]mirror.Observation, len(second))
+	for _, o := range second {
+		again[o.Key] = o
+	}
+	keys := make([]mirror.Key, len(first))
+	for i, o := range first {
+		keys[i] = o.Key
+	}
+	records, err := tx.LoadRecords(shop, keys)
+	if err != nil {
+		return nil, fmt.Errorf("correct: %w", err)
+	}
+	var steps []Step
+	var changed []store.Record
+	var changes []store.Change
+	for _, o := range first {
+		record, known := records[o.Key]
+		other, read := again[o.Key]
+		if !known || !read {
+			continue
+		}
+		corrected, err := mirror.Correct(record.State, o, other)
+		if err != nil {
+			continue
+		}
+		step := Step{Key: o.Key, Before: record.State, After: corrected, Last: other, Outcome: mirror.Applied}
+		steps = append(steps, step)
+		record.State = corrected
+		changed = append(changed, record)
+		changes = append(changes, store.Change{Key: o.Key, Action: "updated", Source: other.Source, AsOf: other.AsOf, At: now})
+		if err := tx.ForgiveDemands(shop, mirror.InfoOf(o.Key.Kind).Read, o.Key.ReadID(o.Parent), corrected.Updated); err != nil {
+			return nil, fmt.Errorf("correct: %w", err)
+		}
+	}
+	if err := write(tx, shop, changed, changes, steps); err != nil {
+		return nil, fmt.Errorf("correct: %w", err)
+	}
+	return steps, nil
+}
+
+// write stores rows, the change feed and the read model.
+func write(tx *store.Tx, shop int64, changed []store.Record, changes []store.Change, steps []Step) error {
+	if err := tx.SaveRecords(shop, changed); err != nil {
+		return err
+	}
+	if err := tx.AddChanges(shop, changes); err != nil {
+		return err
+	}
+	products, err := touchedProducts(tx, shop, steps, changes)
+	if err != nil {
+		return err
+	}
+	return catalog.Rebuild(tx, shop, products)
 }

@@ -25,3 +25,12 @@ const (
 	// behind the change that moved them.
 	LagDelay = 30 * time.Second
 )
+
+// ReadID is the id under which a record is read: its own, but for metafields
+// their owner's.
+func (k Key) ReadID(parent GID) GID {
+	if k.Kind == KindMetafield {
+		return parent
+	}
+	return k.ID
+}

@@ -99,6 +99,12 @@ func (p *Poller) Run(ctx context.Context, runID int64) (store.Run, error) {
 	return r.run, nil
 }
 
+// aheadRecord is one whose copy has a later updatedAt than the shop shows.
+type aheadRecord struct {
+	key    mirror.Key
+	readID mirror.GID
+}
+
 // reading is one run under way.
 type reading struct {
 	*Poller
@@ -108,6 +114,7 @@ type reading struct {
 	progress Progress
 	complete map[mirror.Kind]bool // Kinds of which all was read and every absence confirmed.
 	gaps     []string
+	ahead    []aheadRecord
 }
 
 // do goes through the run's steps. Each is safe to repeat: a run that was
@@ -145,6 +152,9 @@ func (r *reading) do(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if err := r.correct(ctx); err != nil {
+		return err
 	}
 	left, err := r.settle(ctx)
 	if err != nil {
@@ -235,6 +245,7 @@ func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress
 			}
 		}
 	}
+	var ahead []apply.Step
 	err := r.Store.Update(ctx, func(tx *store.Tx) error {
 		steps, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: page.Observations, CompleteRead: r.run.StartedAt}, mirror.At(r.Now()))
 		if err != nil {
@@ -243,6 +254,7 @@ func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress
 		if err := tx.MarkRead(r.run.ID, keys); err != nil {
 			return err
 		}
+		ahead = steps
 		if r.run.Kind == "poll" {
 			if err := r.noteDrift(tx, steps); err != nil {
 				return err
@@ -259,6 +271,7 @@ func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress
 	if err != nil {
 		return fmt.Errorf("apply a page: %w", err)
 	}
+	r.noteAhead(ahead)
 	return nil
 }
 
@@ -274,6 +287,96 @@ func (r *reading) noteDrift(tx *store.Tx, steps []apply.Step) error {
 		}
 	}
 	return tx.AddDrift(r.run.ID, rows)
+}
+
+// maxAhead bounds the records that one run sets back; the next run goes on.
+const maxAhead = 1000
+
+// noteAhead remembers records whose copy has a later updatedAt than the shop
+// itself, though the shop has had the time to show it.
+func (r *reading) noteAhead(steps []apply.Step) {
+	for _, step := range steps {
+		found, before := step.Last, step.Before
+		if found.Content != nil && found.Updated < before.Updated && found.AsOf >= before.AsOf.Add(mirror.CorrectAge) && len(r.ahead) < maxAhead {
+			r.ahead = append(r.ahead, aheadRecord{step.Key, step.Key.ReadID(before.Parent)})
+		}
+	}
+}
+
+// correct sets records back whose copy is ahead of the shop, on the evidence of
+// two reads by id. The merge cannot: it only moves forward.
+func (r *reading) correct(ctx context.Context) error {
+	if len(r.ahead) == 0 {
+		return nil
+	}
+	r.progress.Now = fmt.Sprintf("looking again at %d records that the shop shows older", len(r.ahead))
+	first, err := r.lookAgain(ctx)
+	if err != nil {
+		return r.orGap(ctx, "records that the shop shows older could not be read again", err)
+	}
+	timer := time.NewTimer(mirror.CorrectGap)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	second, err := r.lookAgain(ctx)
+	if err != nil {
+		return r.orGap(ctx, "records that the shop shows older could not be read again", err)
+	}
+	return r.Store.Update(ctx, func(tx *store.Tx) error {
+		steps, err := apply.Correct(tx, r.shop.ID, first, second, mirror.At(r.Now()))
+		if err != nil {
+			return err
+		}
+		var rows []store.DriftRow
+		for _, step := range steps {
+			diffs, err := mirror.Compare(step.Before.Content, step.After.Content)
+			if err != nil {
+				return err
+			}
+			row, _, err := driftRow(step.Key, ClassWrong, diffs)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, row)
+		}
+		return tx.AddDrift(r.run.ID, rows)
+	})
+}
+
+// lookAgain reads the records that are ahead by id, and keeps the answers about themselves.
+func (r *reading) lookAgain(ctx context.Context) ([]mirror.Observation, error) {
+	ids := map[mirror.Read][]mirror.GID{}
+	wanted := make(map[mirror.Key]bool, len(r.ahead))
+	for _, record := range r.ahead {
+		read := mirror.InfoOf(record.key.Kind).Read
+		ids[read] = append(ids[read], record.readID)
+		wanted[record.key] = true
+	}
+	var answers []mirror.Observation
+	for read, all := range ids {
+		observations, err := r.client.ReadByID(ctx, read, all)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range observations {
+			if wanted[o.Key] {
+				answers = append(answers, o)
+			}
+		}
+	}
+	return answers, nil
+}
+
+// orGap leaves a gap for what Shopify refused, and passes the end of the context on.
+func (r *reading) orGap(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.gap("%s: %v", what, err)
+	return nil
 }
 
 // save writes where the run stands.

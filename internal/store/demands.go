@@ -97,6 +97,14 @@ func (t *Tx) SatisfyDemand(shop int64, d Demand, updated, asOf mirror.Instant) (
 	return n > 0, err
 }
 
+// ForgiveDemands lowers what the demands for a record ask for to an updatedAt
+// that the shop really has: what they asked for never was.
+func (t *Tx) ForgiveDemands(shop int64, read mirror.Read, id mirror.GID, updated mirror.Instant) error {
+	_, err := t.exec(`UPDATE demands SET updated_at = $4, attempts = 0 WHERE shop_id = $1 AND read = $2 AND id = $3 AND updated_at > $4`,
+		shop, read, id, updated)
+	return err
+}
+
 // PostponeDemand keeps a demand that a read did not satisfy for another try.
 func (t *Tx) PostponeDemand(shop int64, d Demand, due mirror.Instant, reason string) error {
 	_, err := t.exec(`UPDATE demands SET attempts = attempts + 1, due_at = $5, last_error = $6 WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4`,
