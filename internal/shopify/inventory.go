@@ -63,21 +63,20 @@ var _ = registerSweep(Sweep{
 // the one that follows it; both empty at the end.
 func (c *Client) activeLocations(ctx context.Context, from mirror.GID) (current, following mirror.GID, err error) {
 	var active []mirror.GID
-	end := admin.PageEnd{HasNextPage: true}
-	for after := ""; end.HasNextPage; {
+	err = readAll(func(after string) (admin.PageEnd, error) {
 		data, err := admin.ListLocations(ctx, c.query(), cursorOf(after))
 		if err != nil {
-			return "", "", err
+			return admin.PageEnd{}, err
 		}
 		for _, l := range data.Locations.Nodes {
 			if l.IsActive && l.Id >= from {
 				active = append(active, l.Id)
 			}
 		}
-		end = data.Locations.PageInfo
-		if after, err = nextCursor(end); err != nil {
-			return "", "", err
-		}
+		return data.Locations.PageInfo, nil
+	})
+	if err != nil {
+		return "", "", err
 	}
 	slices.Sort(active)
 	active = append(active, "", "")

@@ -267,6 +267,15 @@ func readOn(end admin.PageEnd, more func(after string) (admin.PageEnd, error)) e
 	return fmt.Errorf("a nested list goes on after %d pages", maxNestedPages)
 }
 
+// readAll is readOn from a list's very start, asked for by the empty cursor.
+func readAll(more func(after string) (admin.PageEnd, error)) error {
+	end, err := more("")
+	if err != nil {
+		return err
+	}
+	return readOn(end, more)
+}
+
 func timeOf(t *mirror.Time) mirror.Time {
 	if t == nil {
 		return mirror.Time{}

@@ -1,0 +1,207 @@
+package shopify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"stockroom/internal/secret"
+)
+
+// App is what Shopify knows the app by.
+type App struct {
+	ClientID string
+	Secret   secret.Secret // The one that asks; it may be newer than the ones that webhooks are signed with.
+}
+
+// Token is an offline access token.
+type Token struct {
+	Access secret.Secret
+	Scopes []string // As granted, sorted. write_x stands for read_x too: see MissingScopes.
+
+	// ExpiresAt is zero for a token that does not expire.
+	ExpiresAt time.Time
+
+	// Refresh is empty where the token does not expire.
+	Refresh          secret.Secret
+	RefreshExpiresAt time.Time
+}
+
+// unknownLife is how long a token is trusted whose answer brought a refresh
+// token but forgot when the access token expires. Such answers have been seen;
+// taking them for "never" locks a shop out.
+const unknownLife = 5 * time.Minute
+
+// OAuthError is a refusal or a fault of the token endpoint. It holds no secret.
+type OAuthError struct {
+	// Final says that asking again cannot help: the merchant must connect again.
+	Final       bool
+	Status      int    // 0 where no answer came.
+	Code        string // Such as invalid_request.
+	Description string
+	Err         error
+}
+
+func (e *OAuthError) Error() string {
+	var text strings.Builder
+	text.WriteString("ask Shopify for a token")
+	if e.Status != 0 {
+		fmt.Fprintf(&text, ": status %d", e.Status)
+	}
+	if e.Code != "" {
+		text.WriteString(": " + e.Code)
+	}
+	if e.Description != "" {
+		text.WriteString(": " + e.Description)
+	}
+	if e.Err != nil {
+		text.WriteString(": " + e.Err.Error())
+	}
+	return text.String()
+}
+
+func (e *OAuthError) Unwrap() error { return e.Err }
+
+// IsFinal reports whether err says that only the merchant can help.
+func IsFinal(err error) bool {
+	refusal, ok := errors.AsType[*OAuthError](err)
+	return ok && refusal.Final
+}
+
+// AuthorizeURL is where the merchant's browser is sent to grant the scopes. An
+// offline token is asked for, by leaving grant_options out.
+func AuthorizeURL(base, clientID string, scopes []string, redirectURI, state string) string {
+	query := url.Values{
+		"client_id":    {clientID},
+		"redirect_uri": {redirectURI},
+		"state":        {state},
+	}
+	if len(scopes) > 0 { // Scopes of a managed installation are Shopify's to know.
+		query.Set("scope", strings.Join(scopes, ","))
+	}
+	return base + "/admin/oauth/authorize?" + query.Encode()
+}
+
+// Exchange turns the callback's code into an expiring token. A code works once:
+// after a lost answer the merchant must start again.
+func Exchange(ctx context.Context, client *http.Client, base string, app App, code string) (Token, error) {
+	return askToken(ctx, client, base, url.Values{
+		"client_id":     {app.ClientID},
+		"client_secret": {app.Secret.Reveal()},
+		"code":          {code},
+		"expiring":      {"1"},
+	})
+}
+
+// Refresh gets a new pair of tokens. Only one call a shop may be under way: each
+// retires what the others got. After a lost answer the same refresh token works
+// again.
+func Refresh(ctx context.Context, client *http.Client, base string, app App, refresh secret.Secret) (Token, error) {
+	return askToken(ctx, client, base, url.Values{
+		"client_id":     {app.ClientID},
+		"client_secret": {app.Secret.Reveal()},
+		"grant_type":    {"refresh_token"},
+		"refresh_token": {refresh.Reveal()},
+	})
+}
+
+func askToken(ctx context.Context, client *http.Client, base string, form url.Values) (Token, error) {
+	address := strings.TrimRight(base, "/") + "/admin/oauth/access_token"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return Token{}, fmt.Errorf("ask Shopify for a token: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Accept", "application/json")
+	asked := time.Now() // Lifetimes are counted from before the answer, to be early rather than late.
+	reply, err := withoutRedirects(client).Do(request)
+	if err != nil {
+		return Token{}, &OAuthError{Err: err}
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(reply.Body, 1<<20))
+	if err != nil {
+		return Token{}, &OAuthError{Status: reply.StatusCode, Err: err}
+	}
+	if reply.StatusCode != http.StatusOK {
+		refusal := &OAuthError{Status: reply.StatusCode, Final: reply.StatusCode == 400 || reply.StatusCode == 401}
+		var said struct {
+			Error       string `json:"error"`
+			Description string `json:"error_description"`
+		}
+		// Only the fields that Shopify names are shown: a page may repeat the request.
+		if json.Unmarshal(text, &said) == nil {
+			refusal.Code, refusal.Description = cut(said.Error), cut(said.Description)
+		}
+		return Token{}, refusal
+	}
+	token, err := parseToken(text, asked)
+	if err != nil {
+		return Token{}, &OAuthError{Status: reply.StatusCode, Err: err}
+	}
+	return token, nil
+}
+
+func parseToken(text []byte, asked time.Time) (Token, error) {
+	var said struct {
+		AccessToken           string `json:"access_token"`
+		Scope                 string `json:"scope"`
+		ExpiresIn             int64  `json:"expires_in"`
+		RefreshToken          string `json:"refresh_token"`
+		RefreshTokenExpiresIn int64  `json:"refresh_token_expires_in"`
+	}
+	if err := json.Unmarshal(text, &said); err != nil {
+		// The decoder's error may quote the answer, which holds tokens.
+		return Token{}, errors.New("the answer is not the JSON that Shopify documents")
+	}
+	if said.AccessToken == "" {
+		return Token{}, errors.New("the answer holds no access_token")
+	}
+	token := Token{
+		Access:  secret.New(said.AccessToken),
+		Refresh: secret.New(said.RefreshToken),
+		Scopes:  ParseScopes(said.Scope),
+	}
+	switch {
+	case said.ExpiresIn > 0:
+		token.ExpiresAt = asked.Add(time.Duration(said.ExpiresIn) * time.Second)
+	case said.RefreshToken != "":
+		token.ExpiresAt = asked.Add(unknownLife)
+	}
+	if said.RefreshTokenExpiresIn > 0 {
+		token.RefreshExpiresAt = asked.Add(time.Duration(said.RefreshTokenExpiresIn) * time.Second)
+	}
+	return token, nil
+}
+
+// ParseScopes reads a comma separated list of scopes; sorted.
+func ParseScopes(text string) []string {
+	var scopes []string
+	for scope := range strings.SplitSeq(text, ",") {
+		if scope = strings.TrimSpace(scope); scope != "" {
+			scopes = append(scopes, scope)
+		}
+	}
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+}
+
+// MissingScopes lists what of wanted is not granted. A granted write_x covers
+// read_x: Shopify's answer may name only the first.
+func MissingScopes(granted, wanted []string) []string {
+	var missing []string
+	for _, scope := range wanted {
+		thing, isRead := strings.CutPrefix(scope, "read_")
+		if !slices.Contains(granted, scope) && !(isRead && slices.Contains(granted, "write_"+thing)) {
+			missing = append(missing, scope)
+		}
+	}
+	return missing
+}
