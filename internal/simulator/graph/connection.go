@@ -37,30 +37,39 @@ type Item struct {
 // where backward is true. The place itself is left out; it need not exist any more.
 type Source func(from *Key, backward bool) iter.Seq[Item]
 
-// Sorted is the source over items that are few enough to be sorted each time.
-func Sorted(items []Item) Source {
-	slices.SortFunc(items, func(a, b Item) int { return a.Key.Compare(b.Key) })
+// Sorted is the source over a list that is small enough to be sorted for each page.
+func Sorted[T any](list []T, key func(T) Key, node func(T) Object) Source {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b T) int { return key(a).Compare(key(b)) })
+	return Ordered(list, key, node)
+}
+
+// Ordered is the source over a list that is already in the order of its keys.
+func Ordered[T any](list []T, key func(T) Key, node func(T) Object) Source {
 	return func(from *Key, backward bool) iter.Seq[Item] {
 		return func(yield func(Item) bool) {
 			start := 0
 			if from != nil {
-				at, found := slices.BinarySearchFunc(items, *from, func(item Item, key Key) int { return item.Key.Compare(key) })
+				at, found := slices.BinarySearchFunc(list, *from, func(element T, place Key) int { return key(element).Compare(place) })
 				if start = at; found && !backward {
 					start++
 				}
 			} else if backward {
-				start = len(items)
+				start = len(list)
+			}
+			item := func(element T) Item {
+				return Item{Key: key(element), Node: func() Object { return node(element) }}
 			}
 			if !backward {
-				for _, item := range items[start:] {
-					if !yield(item) {
+				for _, element := range list[start:] {
+					if !yield(item(element)) {
 						return
 					}
 				}
 				return
 			}
-			for _, item := range slices.Backward(items[:start]) {
-				if !yield(item) {
+			for _, element := range slices.Backward(list[:start]) {
+				if !yield(item(element)) {
 					return
 				}
 			}

@@ -137,6 +137,13 @@ func (x *execution) complete(value any, typ *ast.Type, parent *ast.Definition, s
 		x.out = append(x.out, "null"...)
 		return 0, true
 	}
+	if err, isError := value.(error); isError { // One element of a list that failed.
+		if x.fail(err, selected) {
+			x.out = append(x.out, "null"...)
+			return 0, true
+		}
+		return null()
+	}
 	if isNil(value) {
 		if typ.NonNull {
 			x.fail(Errorf(CodeInternal, "Cannot return null for non-nullable field %s.%s", parent.Name, selected.definition.Name), selected)

@@ -24,7 +24,8 @@ type Object interface {
 	// declares an interface or a union.
 	Typename() string
 	// Field answers nil for null, a Go value for a scalar or an enum, an Object,
-	// or a []any or []Object for a list. args hold every given or defaulted
+	// or a slice for a list; an element that is an error is null beside that
+	// error. args hold every given or defaulted
 	// argument, coerced, and must not be changed. Unknown names are an error.
 	Field(ctx context.Context, name string, args map[string]any) (any, error)
 }

@@ -324,10 +324,16 @@ func (op *Operation) applies(condition string, object *ast.Definition) bool {
 
 // concrete lists the object types that a value of this type may have.
 func (s *Schema) concrete(definition *ast.Definition) []*ast.Definition {
-	if definition.IsAbstractType() {
-		return s.ast.GetPossibleTypes(definition)
+	if !definition.IsAbstractType() {
+		return []*ast.Definition{definition}
 	}
-	return []*ast.Definition{definition}
+	var out []*ast.Definition
+	for _, possible := range s.ast.GetPossibleTypes(definition) {
+		if possible.Kind == ast.Object { // An interface may implement another.
+			out = append(out, possible)
+		}
+	}
+	return out
 }
 
 // inspect walks all that may be selected: it refuses lists that are too long

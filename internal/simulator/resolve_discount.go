@@ -1,0 +1,264 @@
+package simulator
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"stockroom/internal/simulator/graph"
+)
+
+// findDiscount answers discountNode, which takes the ids of all three kinds of node.
+func (q *query) findDiscount(args map[string]any) (any, error) {
+	kind, id, _, ok := parseGID(fmt.Sprint(args["id"]))
+	if !ok || kind != "DiscountNode" && kind != typeDiscountCode && kind != typeDiscountAutomatic {
+		return nil, invalidID(args["id"])
+	}
+	return q.discount("DiscountNode", kind, id), nil
+}
+
+// discount is the discount of a number as an object of a type, or nil where
+// there is none of the kind that its id speaks of.
+func (q *query) discount(typename, kind string, id int64) any {
+	d, ok := q.shop.Discounts.Get(id)
+	if !ok || kind != "DiscountNode" && (kind == typeDiscountAutomatic) != d.Automatic() {
+		return nil
+	}
+	return q.object(typename, d)
+}
+
+func (q *query) discountByCode(args map[string]any) (any, error) {
+	wanted, _ := args["code"].(string)
+	for d := range q.shop.Discounts.All() {
+		if slices.ContainsFunc(d.Codes, func(c *RedeemCode) bool { return strings.EqualFold(c.Code, wanted) }) {
+			return q.object(typeDiscountCode, d), nil
+		}
+	}
+	return nil, nil
+}
+
+// searchable is the list of discounts with the filter that needs the time.
+func (q *query) searchable() list[*Discount] {
+	of := discounts
+	of.filters = map[string]graph.Filter[*Discount]{
+		"status": graph.ByChoice(func(d *Discount) string { return d.Status(q.access.Now) }, "active", "expired", "scheduled"),
+	}
+	for name, filter := range discounts.filters {
+		of.filters[name] = filter
+	}
+	return of
+}
+
+func (q *query) pageDiscounts(args map[string]any) (any, error) { return q.searchable().page(q, args) }
+func (q *query) countDiscounts(args map[string]any) (any, error) {
+	return q.searchable().count(q, args)
+}
+
+// itself answers a field with the same value as an object of another type.
+func itself[T any](typename string) resolver {
+	return with(func(q *query, value T, _ map[string]any) (any, error) { return q.object(typename, value), nil })
+}
+
+var asDiscount = with(func(q *query, d *Discount, _ map[string]any) (any, error) { return q.object(d.Typename, d), nil })
+
+var (
+	_ = define(fields{"id": of(func(d *Discount) any { return d.GID() }), "discount": asDiscount}, "DiscountNode")
+	_ = define(fields{"id": of(func(d *Discount) any { return d.GID() }), "codeDiscount": asDiscount}, typeDiscountCode)
+	_ = define(fields{"id": of(func(d *Discount) any { return d.GID() }), "automaticDiscount": asDiscount}, typeDiscountAutomatic)
+)
+
+// The eight types of discount share their resolvers; the schema says which of
+// the fields each of them has.
+var _ = define(fields{
+	"id":         of(func(d *Discount) any { return d.GID() }),
+	"discountId": of(func(d *Discount) any { return d.GID() }),
+	"title":      of(func(d *Discount) any { return d.Title }),
+	"status":     with(func(q *query, d *Discount, _ map[string]any) (any, error) { return d.Status(q.access.Now), nil }),
+	"summary":    with(func(q *query, d *Discount, _ map[string]any) (any, error) { return d.Summary(q.shop.Currency), nil }),
+	"shortSummary": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		return d.ShortSummary(q.shop.Currency), nil
+	}),
+	"createdAt":                of(func(d *Discount) any { return d.CreatedAt }),
+	"updatedAt":                of(func(d *Discount) any { return d.UpdatedAt }),
+	"startsAt":                 of(func(d *Discount) any { return d.StartsAt }),
+	"endsAt":                   of(func(d *Discount) any { return moment(d.EndsAt) }),
+	"appliesOncePerCustomer":   of(func(d *Discount) any { return d.OncePerCustomer }),
+	"appliesOnOneTimePurchase": always(true),
+	"appliesOnSubscription":    always(false),
+	"asyncUsageCount":          always(0),
+	"tags":                     always([]string{}),
+	"usesPerOrderLimit":        always(nil),
+	"maximumShippingPrice":     always(nil),
+	"combinesWith":             itself[*Discount]("DiscountCombinesWith"),
+	"context":                  itself[*Discount]("DiscountBuyerSelectionAll"),
+	"destinationSelection":     itself[*Discount]("DiscountCountryAll"),
+	"customerGets":             itself[*Discount]("DiscountCustomerGets"),
+	"customerBuys":             itself[*Discount]("DiscountCustomerBuys"),
+	"usageLimit": of(func(d *Discount) any {
+		if d.UsageLimit == 0 {
+			return nil
+		}
+		return d.UsageLimit
+	}),
+	"discountClasses": of(func(d *Discount) any {
+		switch {
+		case d.Value.FreeShipping:
+			return []string{"SHIPPING"}
+		case d.Gets.All || d.App():
+			return []string{"ORDER"}
+		}
+		return []string{"PRODUCT"}
+	}),
+	"minimumRequirement": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		switch {
+		case d.Minimum.Quantity > 0:
+			return q.object("DiscountMinimumQuantity", d), nil
+		case d.Minimum.Subtotal > 0:
+			return q.object("DiscountMinimumSubtotal", d), nil
+		}
+		return nil, nil
+	}),
+	"codesCount": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		n := int64(len(d.Codes))
+		return q.count(n, n), nil
+	}),
+	"codes": with((*query).codes),
+}, "DiscountCodeBasic", "DiscountCodeBxgy", "DiscountCodeFreeShipping", "DiscountCodeApp",
+	"DiscountAutomaticBasic", "DiscountAutomaticBxgy", "DiscountAutomaticFreeShipping", "DiscountAutomaticApp")
+
+// codes pages over a discount's codes.
+func (q *query) codes(d *Discount, args map[string]any) (any, error) {
+	codes := d.Codes
+	var report *graph.SearchReport
+	if text, _ := args["query"].(string); text != "" {
+		var match func(*RedeemCode) bool
+		match, report = graph.Search(text, map[string]graph.Filter[*RedeemCode]{
+			"code": graph.ByText(func(c *RedeemCode) []string { return []string{c.Code} }),
+			"id":   graph.ByNumber(func(c *RedeemCode) int64 { return c.ID }),
+		}, func(c *RedeemCode) string { return c.Code })
+		if match != nil {
+			codes = slices.DeleteFunc(slices.Clone(codes), func(c *RedeemCode) bool { return !match(c) })
+		}
+	}
+	node := func(c *RedeemCode) graph.Object { return q.object(typeRedeemCode, c) }
+	source := graph.Ordered(codes, func(c *RedeemCode) graph.Key { return graph.Key{ID: c.ID} }, node)
+	if args["sortKey"] == "CODE" {
+		source = graph.Sorted(codes, func(c *RedeemCode) graph.Key { return graph.Key{Value: c.Code, ID: c.ID} }, node)
+	}
+	connection, err := graph.Connect(args, source)
+	if err != nil {
+		return nil, err
+	}
+	connection.Search = report
+	return connection, nil
+}
+
+var _ = define(fields{
+	"id":              of(func(c *RedeemCode) any { return c.GID() }),
+	"code":            of(func(c *RedeemCode) any { return c.Code }),
+	"asyncUsageCount": always(0),
+}, typeRedeemCode)
+
+var (
+	_ = define(fields{"orderDiscounts": always(false), "productDiscounts": always(false), "shippingDiscounts": always(false)}, "DiscountCombinesWith")
+	_ = define(fields{"all": always("ALL")}, "DiscountBuyerSelectionAll")
+	_ = define(fields{"allCountries": always(true)}, "DiscountCountryAll")
+)
+
+var _ = define(fields{
+	"greaterThanOrEqualToQuantity": of(func(d *Discount) any { return number(d.Minimum.Quantity) }),
+}, "DiscountMinimumQuantity")
+
+var _ = define(fields{
+	"greaterThanOrEqualToSubtotal": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		return q.money(d.Minimum.Subtotal, q.shop.Currency), nil
+	}),
+}, "DiscountMinimumSubtotal")
+
+var _ = define(fields{
+	"appliesOnOneTimePurchase": always(true),
+	"appliesOnSubscription":    always(false),
+	"items":                    with(func(q *query, d *Discount, _ map[string]any) (any, error) { return q.items(d.Gets), nil }),
+	"value": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		if d.Bxgy() {
+			return q.object("DiscountOnQuantity", d), nil
+		}
+		return q.effect(d), nil
+	}),
+}, "DiscountCustomerGets")
+
+var _ = define(fields{
+	"items": with(func(q *query, d *Discount, _ map[string]any) (any, error) { return q.items(d.Buys), nil }),
+	"value": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		if d.Minimum.Subtotal > 0 {
+			return q.object("DiscountPurchaseAmount", d), nil
+		}
+		return q.object("DiscountQuantity", d.Minimum.Quantity), nil
+	}),
+}, "DiscountCustomerBuys")
+
+var _ = define(fields{
+	"quantity": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		return q.object("DiscountQuantity", d.Value.Quantity), nil
+	}),
+	"effect": with(func(q *query, d *Discount, _ map[string]any) (any, error) { return q.effect(d), nil }),
+}, "DiscountOnQuantity")
+
+var (
+	_ = define(fields{"quantity": of(func(n int64) any { return number(n) })}, "DiscountQuantity")
+	_ = define(fields{"amount": of(func(d *Discount) any { return d.Minimum.Subtotal.Decimal() })}, "DiscountPurchaseAmount")
+)
+
+// effect is a percentage or an amount.
+func (q *query) effect(d *Discount) graph.Object {
+	if d.Value.Percentage != "" {
+		return q.object("DiscountPercentage", d)
+	}
+	return q.object("DiscountAmount", d)
+}
+
+var _ = define(fields{
+	"percentage": with(func(_ *query, d *Discount, _ map[string]any) (any, error) {
+		fraction, err := strconv.ParseFloat(d.Value.Percentage, 64)
+		if err != nil {
+			return nil, fmt.Errorf("percentage of discount %d: %w", d.ID, err)
+		}
+		return fraction, nil
+	}),
+}, "DiscountPercentage")
+
+var _ = define(fields{
+	"amount": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		return q.money(d.Value.Amount, q.shop.Currency), nil
+	}),
+	"appliesOnEachItem": of(func(d *Discount) any { return d.Value.Each }),
+}, "DiscountAmount")
+
+// items is what a discount speaks of, as an object of its form.
+func (q *query) items(i DiscountItems) graph.Object {
+	switch {
+	case i.All:
+		return q.object("AllDiscountItems", i)
+	case len(i.Collections) > 0:
+		return q.object("DiscountCollections", i)
+	}
+	return q.object("DiscountProducts", i)
+}
+
+var _ = define(fields{"allItems": always(true)}, "AllDiscountItems")
+
+var _ = define(fields{
+	"collections": needs("read_products", "collections", with(func(q *query, i DiscountItems, args map[string]any) (any, error) {
+		return numbered(q, args, typeCollection, &q.shop.Collections, existing(&q.shop.Collections, i.Collections))
+	})),
+}, "DiscountCollections")
+
+var _ = define(fields{
+	"products": needs("read_products", "products", with(func(q *query, i DiscountItems, args map[string]any) (any, error) {
+		return numbered(q, args, typeProduct, &q.shop.Products, existing(&q.shop.Products, i.Products))
+	})),
+	"productVariants": needs("read_products", "productVariants", with(func(q *query, i DiscountItems, args map[string]any) (any, error) {
+		return numbered(q, args, typeVariant, &q.shop.Variants, existing(&q.shop.Variants, i.Variants))
+	})),
+}, "DiscountProducts")
