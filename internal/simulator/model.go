@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"stockroom/internal/simulator/graph"
 )
 
 // The types whose gids the simulator gives out.
@@ -117,9 +119,11 @@ type Shop struct {
 	Own           []*Metafield // The shop's own metafields, by number.
 	lastID        map[string]int64
 	nextOrder     int
+	handles       map[string]int // How often a handle was asked for.
 
 	installMu     sync.Mutex
 	installations map[string]*Installation // By client id.
+	closed        int                      // The status that the API answers with; zero while it is open.
 }
 
 // GID is the shop's global id.
@@ -601,6 +605,7 @@ type App struct {
 	ClientID      string
 	Secrets       []string // Newest first. Webhooks are signed with the last, the oldest unrevoked one.
 	RedirectURIs  []string // Matched exactly.
+	Public        bool     // Distributed to many shops, so that tokens which do not expire are refused.
 	ProtectedData bool     // Approved for protected customer data: orders and topics about them.
 	Webhooks      []AppWebhook
 }
@@ -627,6 +632,7 @@ type Installation struct {
 	codes         map[string]*authCode
 	subscriptions Index[*Subscription]
 	installedAt   time.Time // Zero while the app is not installed.
+	bucket        *graph.Bucket
 }
 
 func (i *Installation) GID() string { return gid(typeInstallation, i.ID) }
@@ -652,7 +658,7 @@ type Subscription struct {
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 
-	failures int // Consecutive deliveries that failed for good.
+	delivered time.Time // When it last took a delivery.
 }
 
 func (s *Subscription) GID() string        { return gid(typeSubscription, s.ID) }
@@ -665,6 +671,9 @@ type Access struct {
 	Scopes       []string // Granted to the token.
 	APIVersion   string   // The version that answers.
 	Now          time.Time
+	Bucket       *graph.Bucket // The app's GraphQL budget in this shop.
+
+	forever bool // The token does not expire.
 }
 
 // Allows tells whether a scope was granted; a write scope includes its read scope.

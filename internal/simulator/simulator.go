@@ -208,3 +208,6 @@ func (s *Simulator) next() int64 {
 	s.number++
 	return 1_500_000_000_000 + s.number
 }
+
+// newRand makes a source of chance from a seed.
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 3)) }

@@ -1,0 +1,647 @@
+package simulator
+
+import (
+	"bytes"
+	"container/heap"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How webhooks are sent. Source: "Webhooks: delivery" and "Troubleshooting
+// webhooks" (2026-10). That the eight retries double their distance is our
+// reading of "exponential over four hours".
+const (
+	connectTimeout = time.Second
+	deliverTimeout = 5 * time.Second
+	maxRetries     = 8
+	firstRetry     = 56 * time.Second // Doubling, eight of them fill four hours.
+	senders        = 32
+	maxQueue       = 1_000_000 // Deliveries beyond are lost, and logged as such.
+
+	reorderSpread  = 2 * time.Second
+	debounceWindow = 5 * time.Second // Of identical bodies with include_fields.
+	maxDebounced   = 100_000
+)
+
+// Delivery is what became of one webhook for one subscription.
+type Delivery struct {
+	WebhookID   string    `json:"webhook_id"` // One delivery's, the same on its retries.
+	EventID     string    `json:"event_id"`   // One action's, shared by all it caused.
+	Shop        string    `json:"shop"`
+	ClientID    string    `json:"client_id"`
+	Topic       string    `json:"topic"`
+	Subject     string    `json:"subject"` // The gid of what it is about.
+	URI         string    `json:"uri"`
+	TriggeredAt time.Time `json:"triggered_at"`
+	Attempts    []Attempt `json:"attempts"`
+	Lost        bool      `json:"lost"`    // Never sent, on purpose.
+	Skipped     bool      `json:"skipped"` // Nothing to say when it was to be sent.
+	Done        bool      `json:"done"`    // Accepted, lost, skipped or given up.
+}
+
+// Attempt is one try.
+type Attempt struct {
+	At     time.Time `json:"at"`
+	Status int       `json:"status"` // Zero where no answer came.
+	Error  string    `json:"error,omitempty"`
+	Forged bool      `json:"forged,omitempty"`
+}
+
+// Accepted tells whether the last attempt was answered 2xx.
+func (d Delivery) Accepted() bool {
+	n := len(d.Attempts)
+	return n > 0 && d.Attempts[n-1].ok()
+}
+
+func (a Attempt) ok() bool { return a.Status >= 200 && a.Status < 300 && !a.Forged }
+
+// sendOptions are the subscription's wishes about a body.
+type sendOptions struct {
+	version             string
+	metafieldNamespaces []string
+}
+
+// parcel is a delivery on its way.
+type parcel struct {
+	due   time.Time
+	order uint64
+
+	log          *Delivery
+	installation *Installation
+	subscription int64 // Zero for one from the app's configuration.
+	name         string
+	options      sendOptions
+	include      []string
+	filter       string
+	// build makes the body when it is first sent: what a webhook says may be
+	// newer than the event it tells of. Nil means there is nothing to say.
+	build  func(sendOptions) map[string]any
+	body   []byte // Kept for retries.
+	secret string
+	tries  int
+	copies int // Sent once more under the same id.
+	forge  bool
+	first  time.Time // Of the first try.
+	// awaited is true until the first try is over, for what Quiet waits for.
+	awaited bool
+}
+
+// courier carries webhooks to their addresses.
+type courier struct {
+	sim    *Simulator
+	client *http.Client
+	wake   chan struct{}
+
+	mu       sync.Mutex
+	queue    parcels
+	order    uint64
+	busy     int // Parcels with a sender.
+	awaited  int // Parcels that Quiet waits for.
+	quiet    chan struct{}
+	log      []*Delivery // The oldest first.
+	debounce map[string]debounced
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+}
+
+type debounced struct {
+	sum [sha256.Size]byte
+	at  time.Time
+}
+
+// deliveryClient keeps Shopify's limits of time.
+func deliveryClient() *http.Client {
+	dialer := net.Dialer{Timeout: connectTimeout}
+	return &http.Client{Timeout: deliverTimeout, Transport: &http.Transport{
+		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: senders, IdleConnTimeout: 90 * time.Second,
+	}}
+}
+
+func newCourier(s *Simulator) *courier {
+	client := *s.config.Deliver
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &courier{sim: s, client: &client, wake: make(chan struct{}, 1), debounce: make(map[string]debounced)}
+}
+
+// start runs one goroutine that waits for what is due, and the senders.
+func (c *courier) start(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel != nil {
+		return errors.New("start simulator: it runs already")
+	}
+	ctx, c.cancel = context.WithCancel(ctx)
+	work := make(chan *parcel)
+	c.running.Go(func() { c.dispatch(ctx, work) })
+	for range senders {
+		c.running.Go(func() {
+			for p := range work {
+				c.send(ctx, p)
+			}
+		})
+	}
+	return nil
+}
+
+func (c *courier) stop() {
+	c.mu.Lock()
+	cancel := c.cancel
+	c.cancel = nil
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
+		c.running.Wait()
+		c.client.CloseIdleConnections()
+	}
+}
+
+// dispatch hands out parcels when they are due.
+func (c *courier) dispatch(ctx context.Context, work chan<- *parcel) {
+	defer close(work)
+	for {
+		c.mu.Lock()
+		var next *parcel
+		wait := time.Duration(-1)
+		if len(c.queue) > 0 {
+			if wait = time.Until(c.queue[0].due); wait <= 0 {
+				next = heap.Pop(&c.queue).(*parcel)
+				c.busy++
+			}
+		}
+		c.mu.Unlock()
+		if next != nil {
+			select {
+			case work <- next:
+			case <-ctx.Done():
+				c.mu.Lock()
+				c.busy--
+				heap.Push(&c.queue, next)
+				c.mu.Unlock()
+				return
+			}
+			continue
+		}
+		var due <-chan time.Time
+		if wait > 0 {
+			timer := time.NewTimer(wait)
+			due = timer.C
+			select {
+			case <-due:
+			case <-c.wake:
+				timer.Stop()
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			}
+			continue
+		}
+		select {
+		case <-c.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// post takes a parcel and draws the faults that it will meet.
+func (c *courier) post(p *parcel, after time.Duration) {
+	faults := c.sim.Faults()
+	p.due = time.Now().Add(after + c.sim.upTo(time.Duration(faults.Delay)))
+	if c.sim.chancy(faults.Reorder) {
+		p.due = p.due.Add(c.sim.upTo(reorderSpread))
+	}
+	if c.sim.chancy(faults.Double) {
+		p.copies = 1
+	}
+	p.forge = c.sim.chancy(faults.Forge)
+	p.log.Lost = faults.loses(c.sim, *p.log)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log = append(c.log, p.log)
+	if limit := c.sim.config.DeliveryLog; len(c.log) > limit+limit/4 {
+		c.log = slices.Clone(c.log[len(c.log)-limit:])
+	}
+	if len(c.queue) >= maxQueue {
+		p.log.Lost = true
+		c.sim.log.Warn("webhook queue is full: delivery lost", "shop", p.log.Shop, "topic", p.log.Topic, "webhook_id", p.log.WebhookID)
+	}
+	if p.log.Lost {
+		p.log.Done = true
+		return
+	}
+	c.push(p)
+	if after < time.Hour {
+		p.awaited = true
+		c.awaited++
+	}
+}
+
+// push queues a parcel; mu is held.
+func (c *courier) push(p *parcel) {
+	c.order++
+	p.order = c.order
+	heap.Push(&c.queue, p)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// send tries a parcel once and decides what follows.
+func (c *courier) send(ctx context.Context, p *parcel) {
+	if p.tries == 0 {
+		p.first = time.Now()
+		if !c.prepare(p) {
+			c.finish(p, true, func() { p.log.Skipped, p.log.Done = true, true })
+			return
+		}
+	}
+	if p.forge && p.tries == 0 {
+		forged := c.attempt(ctx, p, bytes.Replace(p.body, []byte("1"), []byte("2"), 1), true)
+		c.mu.Lock()
+		p.log.Attempts = append(p.log.Attempts, forged)
+		c.mu.Unlock()
+	}
+	result := Attempt{At: c.sim.Now(), Error: "fault: the attempt was cut off"}
+	if !c.sim.chancy(c.sim.Faults().Fail) {
+		result = c.attempt(ctx, p, p.body, false)
+	}
+	if ctx.Err() != nil && !result.ok() { // Stopped under way: it is tried again after a start.
+		c.finish(p, false, func() { c.push(p) })
+		return
+	}
+	p.tries++
+	again := result.ok() && p.copies > 0
+	c.finish(p, !again, func() {
+		p.log.Attempts = append(p.log.Attempts, result)
+		switch {
+		case again:
+			p.copies--
+			p.due = time.Now()
+			c.push(p)
+		case result.ok():
+			p.log.Done = true
+		case p.tries <= maxRetries:
+			p.due = time.Now().Add(firstRetry << (p.tries - 1))
+			c.push(p)
+		default:
+			p.log.Done = true
+		}
+	})
+	p.installation.delivered(p, result.ok())
+}
+
+// finish ends a sender's hold on a parcel. tried tells that Quiet need not
+// wait for it any longer.
+func (c *courier) finish(p *parcel, tried bool, then func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	then()
+	c.busy--
+	if tried && p.awaited {
+		p.awaited = false
+		c.awaited--
+	}
+	if c.quiet != nil && c.awaited == 0 && c.busy == 0 {
+		close(c.quiet)
+		c.quiet = nil
+	}
+}
+
+// delivered notes a success, and removes a subscription whose delivery failed
+// nine times without any other getting through meanwhile.
+func (i *Installation) delivered(p *parcel, ok bool) {
+	if p.subscription == 0 {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	sub, exists := i.subscriptions.Get(p.subscription)
+	switch {
+	case !exists:
+	case ok:
+		sub.delivered = time.Now()
+	case p.tries > maxRetries && sub.delivered.Before(p.first):
+		i.subscriptions.remove(sub.ID)
+		i.Shop.sim.log.Info("webhook subscription removed after failures", "shop", i.Shop.Domain, "topic", sub.Topic)
+	}
+}
+
+// prepare builds the body; false means there is nothing to send.
+func (c *courier) prepare(p *parcel) bool {
+	if p.body != nil {
+		return true
+	}
+	shop := p.installation.Shop
+	shop.mu.RLock()
+	full := p.build(p.options)
+	shop.mu.RUnlock()
+	if full == nil || !passes(p.filter, full) {
+		return false
+	}
+	if len(p.include) > 0 {
+		full = pick(full, p.include)
+	}
+	body, err := json.Marshal(full)
+	if err != nil {
+		c.sim.log.Error("write webhook body", "topic", p.log.Topic, "error", err)
+		return false
+	}
+	if len(p.include) > 0 && c.repeats(p, body) {
+		return false
+	}
+	p.body = body
+	return true
+}
+
+// repeats tells whether the same body went to the same subscription just now.
+func (c *courier) repeats(p *parcel, body []byte) bool {
+	key := fmt.Sprint(p.installation.ID, " ", p.subscription, " ", p.log.URI, " ", p.log.Topic, " ", p.log.Subject)
+	sum, now := sha256.Sum256(body), time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last, known := c.debounce[key]
+	if known && last.sum == sum && now.Sub(last.at) < debounceWindow {
+		return true
+	}
+	if len(c.debounce) >= maxDebounced {
+		clear(c.debounce) // Costs no more than a repetition.
+	}
+	c.debounce[key] = debounced{sum, now}
+	return false
+}
+
+// attempt makes the request.
+func (c *courier) attempt(ctx context.Context, p *parcel, body []byte, forged bool) Attempt {
+	at := c.sim.Now()
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.log.URI, bytes.NewReader(body))
+	if err != nil {
+		return Attempt{At: at, Error: err.Error(), Forged: forged}
+	}
+	secret := p.secret
+	if forged {
+		secret += "?"
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	for name, value := range map[string]string{
+		"Content-Type":          "application/json",
+		"User-Agent":            "Shopify-Captain-Hook",
+		"X-Shopify-Topic":       p.log.Topic,
+		"X-Shopify-Hmac-Sha256": base64.StdEncoding.EncodeToString(mac.Sum(nil)),
+		"X-Shopify-Shop-Domain": p.log.Shop,
+		"X-Shopify-API-Version": p.options.version,
+		"X-Shopify-Webhook-Id":  p.log.WebhookID,
+		// Set as it is: the canonical form would lose the capitals of API.
+		"X-Shopify-Triggered-At": p.log.TriggeredAt.UTC().Format("2006-01-02T15:04:05.000000000Z"),
+		"X-Shopify-Event-Id":     p.log.EventID,
+	} {
+		request.Header[name] = []string{value}
+	}
+	if p.name != "" {
+		request.Header["X-Shopify-Name"] = []string{p.name}
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return Attempt{At: at, Error: err.Error(), Forged: forged}
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // So that the connection is kept.
+	return Attempt{At: at, Status: response.StatusCode, Forged: forged}
+}
+
+// Deliveries are copies of the latest deliveries, the oldest first.
+func (s *Simulator) Deliveries() []Delivery {
+	c := s.hooks
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([]Delivery, len(c.log))
+	for i, d := range c.log {
+		out[i] = *d
+		out[i].Attempts = slices.Clone(d.Attempts)
+	}
+	return out
+}
+
+// Quiet returns when every webhook was tried once, but for those that are due
+// in hours. Retries may still be to come.
+func (s *Simulator) Quiet(ctx context.Context) error {
+	c := s.hooks
+	for {
+		c.mu.Lock()
+		if c.awaited == 0 && c.busy == 0 {
+			c.mu.Unlock()
+			return nil
+		}
+		if c.quiet == nil {
+			c.quiet = make(chan struct{})
+		}
+		quiet := c.quiet
+		c.mu.Unlock()
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for webhooks: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// event is something that happened in a shop, of which several webhooks may tell.
+type event struct {
+	id string
+	at time.Time
+}
+
+func (s *Shop) newEvent() event { return event{s.sim.uuid(), s.sim.Now()} }
+
+// emit tells all apps that wish to hear of a topic.
+func (s *Shop) emit(e event, name, subject string, build func(sendOptions) map[string]any) {
+	for _, i := range s.installed() {
+		i.post(e, 0, name, subject, build)
+	}
+}
+
+// tell tells one app.
+func (s *Shop) tell(i *Installation, name, subject string, build func(sendOptions) map[string]any) {
+	i.post(s.newEvent(), 0, name, subject, build)
+}
+
+// tellLater tells one app when some time has passed.
+func (s *Shop) tellLater(i *Installation, after time.Duration, name, subject string, build func(sendOptions) map[string]any) {
+	i.post(s.newEvent(), after, name, subject, build)
+}
+
+// post makes a delivery for each of the app's subscriptions to a topic.
+func (i *Installation) post(e event, after time.Duration, name, subject string, build func(sendOptions) map[string]any) {
+	if len(i.App.Secrets) == 0 {
+		return
+	}
+	enum := topicEnum(name)
+	t := topics[enum]
+	i.mu.Lock()
+	access := Access{Scopes: i.scopes}
+	if len(t.scopes) > 0 && !slices.ContainsFunc(t.scopes, access.Allows) || t.protected && !i.App.ProtectedData {
+		i.mu.Unlock()
+		return
+	}
+	var parcels []*parcel
+	add := func(p parcel, uri string) {
+		p.log = &Delivery{WebhookID: i.Shop.sim.uuid(), EventID: e.id, Shop: i.Shop.Domain, ClientID: i.App.ClientID,
+			Topic: name, Subject: subject, URI: uri, TriggeredAt: e.at}
+		p.installation, p.build = i, build
+		p.secret = i.App.Secrets[len(i.App.Secrets)-1]
+		parcels = append(parcels, &p)
+	}
+	for _, w := range i.App.Webhooks {
+		if w.Topic == name {
+			add(parcel{options: sendOptions{version: latestVersion}, include: w.IncludeFields}, w.URI)
+		}
+	}
+	for sub := range i.subscriptions.All() {
+		if sub.Topic == enum {
+			add(parcel{subscription: sub.ID, name: sub.Name, filter: sub.Filter, include: slices.Clone(sub.IncludeFields),
+				options: sendOptions{version: sub.APIVersion, metafieldNamespaces: slices.Clone(sub.MetafieldNamespaces)}}, sub.URI)
+		}
+	}
+	i.mu.Unlock()
+	for _, p := range parcels {
+		i.Shop.sim.hooks.post(p, after)
+	}
+}
+
+// pick keeps the named fields of a body; a.b names a field of an object, or of
+// each object of a list.
+func pick(body map[string]any, names []string) map[string]any {
+	out := make(map[string]any)
+	nested := make(map[string][]string)
+	for _, name := range names {
+		head, rest, deep := strings.Cut(name, ".")
+		value, ok := body[head]
+		switch {
+		case !ok:
+		case deep:
+			nested[head] = append(nested[head], rest)
+		default:
+			out[head] = value
+		}
+	}
+	for head, rest := range nested {
+		if _, whole := out[head]; whole {
+			continue
+		}
+		switch value := body[head].(type) {
+		case map[string]any:
+			out[head] = pick(value, rest)
+		case []map[string]any:
+			list := make([]map[string]any, len(value))
+			for i, element := range value {
+				list[i] = pick(element, rest)
+			}
+			out[head] = list
+		default:
+			out[head] = value
+		}
+	}
+	return out
+}
+
+// passes judges a subscription's filter: terms like status:active or
+// variants.price:>=10, joined by AND or OR. A field that the body lacks fits
+// nothing, so that a misspelt filter is silent, as Shopify's are.
+func passes(filter string, body map[string]any) bool {
+	if strings.TrimSpace(filter) == "" {
+		return true
+	}
+	for group := range strings.SplitSeq(filter, " AND ") {
+		if !slices.ContainsFunc(strings.Split(group, " OR "), func(term string) bool { return fits(term, body) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func fits(term string, body map[string]any) bool {
+	name, want, ok := strings.Cut(strings.Trim(strings.TrimSpace(term), "()"), ":")
+	if !ok {
+		return false
+	}
+	operator := ""
+	for _, o := range []string{">=", "<=", ">", "<"} {
+		if rest, has := strings.CutPrefix(want, o); has {
+			operator, want = o, rest
+			break
+		}
+	}
+	want = strings.Trim(want, `"'`)
+	for _, value := range values(body, strings.Split(name, ".")) {
+		got := fmt.Sprint(value)
+		order := strings.Compare(got, want)
+		if a, err := parseMoney(got); err == nil {
+			if b, err := parseMoney(want); err == nil {
+				order = int(min(1, max(-1, a-b)))
+			}
+		}
+		switch {
+		case operator == "" && (order == 0 || want == "*"),
+			operator == ">=" && order >= 0, operator == "<=" && order <= 0,
+			operator == ">" && order > 0, operator == "<" && order < 0:
+			return true
+		}
+	}
+	return false
+}
+
+// values are what a path finds in a body, several where it leads through a list.
+func values(body any, path []string) []any {
+	if len(path) == 0 {
+		return []any{body}
+	}
+	switch body := body.(type) {
+	case map[string]any:
+		if value, ok := body[path[0]]; ok && value != nil {
+			return values(value, path[1:])
+		}
+	case []map[string]any:
+		var out []any
+		for _, element := range body {
+			out = append(out, values(element, path)...)
+		}
+		return out
+	}
+	return nil
+}
+
+// parcels is a heap by (due, order).
+type parcels []*parcel
+
+func (q parcels) Len() int { return len(q) }
+func (q parcels) Less(i, j int) bool {
+	if !q[i].due.Equal(q[j].due) {
+		return q[i].due.Before(q[j].due)
+	}
+	return q[i].order < q[j].order
+}
+func (q parcels) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *parcels) Push(p any)   { *q = append(*q, p.(*parcel)) }
+func (q *parcels) Pop() any {
+	old := *q
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return p
+}

@@ -1,0 +1,163 @@
+package simulator
+
+import (
+	"fmt"
+	"time"
+)
+
+// OrderSpec describes a new order.
+type OrderSpec struct {
+	Lines   []OrderLine
+	Note    string
+	Tags    []string
+	Pending bool // Not paid yet.
+}
+
+// OrderLine is so many of a variant.
+type OrderLine struct {
+	Variant  int64
+	Quantity int64
+}
+
+// CreateOrder sells: it takes tracked stock at the first active location that
+// stocks a variant, below zero where there is not enough.
+func (s *Shop) CreateOrder(spec OrderSpec) (*Order, error) {
+	e := s.begin()
+	defer e.end()
+	if len(spec.Lines) == 0 {
+		return nil, fmt.Errorf("create order without lines: %w", ErrInvalid)
+	}
+	for _, line := range spec.Lines {
+		if _, ok := s.Variants.Get(line.Variant); !ok {
+			return nil, missing(typeVariant, line.Variant)
+		}
+		if line.Quantity <= 0 {
+			return nil, fmt.Errorf("create order of %d units: %w", line.Quantity, ErrInvalid)
+		}
+	}
+	o := s.newOrder(spec, e.now)
+	for _, line := range o.LineItems {
+		if l := s.shelf(line.VariantID); l != nil {
+			o.Location = l.Location.ID
+			l.Committed += line.Quantity
+			e.setLevel(l, l.Available-line.Quantity)
+		}
+	}
+	s.Orders.put(o)
+	e.order("orders/create", o)
+	if !spec.Pending {
+		e.order("orders/paid", o)
+	}
+	return o, nil
+}
+
+// shelf is the level from which a variant is sold, nil where it is not tracked.
+func (s *Shop) shelf(variant int64) *Level {
+	v, ok := s.Variants.Get(variant)
+	if !ok || !v.Item.Tracked {
+		return nil
+	}
+	for _, l := range v.Item.Levels {
+		if l.Shown() {
+			return l
+		}
+	}
+	return nil
+}
+
+func (s *Shop) newOrder(spec OrderSpec, at time.Time) *Order {
+	s.nextOrder++
+	number := 1000 + s.nextOrder
+	o := &Order{
+		ID: s.newID(typeOrder), Number: number, Name: fmt.Sprintf("#%d", number), FinancialStatus: "PAID",
+		FulfillmentStatus: "UNFULFILLED", Currency: s.Currency, Note: spec.Note, Tags: sortedSet(spec.Tags), CreatedAt: at, UpdatedAt: at,
+	}
+	if spec.Pending {
+		o.FinancialStatus = "PENDING"
+	}
+	for _, line := range spec.Lines {
+		v, ok := s.Variants.Get(line.Variant)
+		if !ok {
+			continue
+		}
+		o.LineItems = append(o.LineItems, &LineItem{
+			ID: s.newID(typeLineItem), ProductID: v.Product.ID, VariantID: v.ID, Title: v.Product.Title, SKU: v.SKU,
+			Quantity: line.Quantity, Price: v.Price,
+		})
+		o.Total += v.Price * Money(line.Quantity)
+	}
+	return o
+}
+
+// UpdateOrder changes what change does to an order's note, tags or status.
+func (s *Shop) UpdateOrder(id int64, change func(*Order)) error {
+	e := s.begin()
+	defer e.end()
+	o, ok := s.Orders.Get(id)
+	if !ok {
+		return missing(typeOrder, id)
+	}
+	before := *o
+	change(o)
+	o.Tags = sortedSet(o.Tags)
+	e.changeOrder(o)
+	if before.FinancialStatus != "PAID" && o.FinancialStatus == "PAID" {
+		e.order("orders/paid", o)
+	}
+	if before.FulfillmentStatus != o.FulfillmentStatus {
+		switch o.FulfillmentStatus {
+		case "FULFILLED":
+			e.order("orders/fulfilled", o)
+		case "PARTIALLY_FULFILLED":
+			e.order("orders/partially_fulfilled", o)
+		}
+	}
+	return nil
+}
+
+func (e *edit) changeOrder(o *Order) {
+	o.UpdatedAt = e.now
+	e.shop.Orders.put(o)
+	e.order("orders/updated", o)
+}
+
+// CancelOrder cancels an order and puts its stock back.
+func (s *Shop) CancelOrder(id int64) error {
+	e := s.begin()
+	defer e.end()
+	o, ok := s.Orders.Get(id)
+	if !ok {
+		return missing(typeOrder, id)
+	}
+	if !o.CancelledAt.IsZero() {
+		return fmt.Errorf("cancel order %d twice: %w", id, ErrInvalid)
+	}
+	o.CancelledAt = e.now
+	if o.FinancialStatus == "PAID" {
+		o.FinancialStatus = "REFUNDED"
+	} else {
+		o.FinancialStatus = "VOIDED"
+	}
+	for _, line := range o.LineItems {
+		if l := s.shelf(line.VariantID); l != nil && o.Location != 0 {
+			l.Committed -= line.Quantity
+			e.setLevel(l, l.Available+line.Quantity)
+		}
+	}
+	e.changeOrder(o)
+	e.order("orders/cancelled", o)
+	return nil
+}
+
+// DeleteOrder removes an order.
+func (s *Shop) DeleteOrder(id int64) error {
+	e := s.begin()
+	defer e.end()
+	o, ok := s.Orders.Get(id)
+	if !ok {
+		return missing(typeOrder, id)
+	}
+	s.Orders.remove(id)
+	e.fixed("orders/delete", o.GID(), map[string]any{"id": id})
+	return nil
+}

@@ -1,0 +1,114 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Faults are what goes wrong on purpose. Shares are between 0 and 1 and are
+// drawn from the simulator's seed. The zero value is a day without trouble.
+type Faults struct {
+	// Of webhooks.
+	Lose    map[string]float64  `json:"lose,omitempty"`    // Share never sent, by topic; "*" is for all others.
+	LoseIf  func(Delivery) bool `json:"-"`                 // Says which are never sent.
+	Double  float64             `json:"double,omitempty"`  // Share sent twice under one webhook id.
+	Fail    float64             `json:"fail,omitempty"`    // Share of attempts that do not reach the address and are retried.
+	Forge   float64             `json:"forge,omitempty"`   // Share sent once more before, with a wrong signature and a body that was tampered with.
+	Reorder float64             `json:"reorder,omitempty"` // Share that up to two seconds of others overtake.
+	Delay   Duration            `json:"delay,omitempty"`   // Longest delay of each; evenly spread.
+
+	// Of the API.
+	Throttle    float64  `json:"throttle,omitempty"`     // Share of requests that find the budget spent.
+	ServerError float64  `json:"server_error,omitempty"` // Share answered 502.
+	Slow        Duration `json:"slow,omitempty"`         // How long every answer takes.
+	TotalsLag   Duration `json:"totals_lag,omitempty"`   // How long totalInventory shows what it was.
+	IndexLag    Duration `json:"index_lag,omitempty"`    // How long a change is missing from searches.
+
+	// Of OAuth.
+	TokenLost     float64 `json:"token_lost,omitempty"`      // Share of tokens made, whose reply is lost (520).
+	OmitExpiresIn bool    `json:"omit_expires_in,omitempty"` // Replies lack their lifetimes.
+}
+
+// Duration is a time.Duration that JSON spells like "1.5s".
+type Duration time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("duration %q: %w", text, err)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// Faults returns the faults in force.
+func (s *Simulator) Faults() Faults {
+	s.faultsMu.Lock()
+	defer s.faultsMu.Unlock()
+	return s.faults
+}
+
+// SetFaults replaces them. Webhooks already on their way keep what was drawn for them.
+func (s *Simulator) SetFaults(faults Faults) {
+	s.faultsMu.Lock()
+	defer s.faultsMu.Unlock()
+	s.faults = faults
+}
+
+// patchFaults changes those that a JSON object names.
+func (s *Simulator) patchFaults(body []byte) (Faults, error) {
+	s.faultsMu.Lock()
+	defer s.faultsMu.Unlock()
+	changed := s.faults
+	changed.Lose = nil // Replaced as a whole; decoding would write into the map in force.
+	if err := json.Unmarshal(body, &changed); err != nil {
+		return Faults{}, fmt.Errorf("faults: %w", err)
+	}
+	if changed.Lose == nil {
+		changed.Lose = s.faults.Lose
+	}
+	for _, share := range []float64{changed.Double, changed.Fail, changed.Forge, changed.Reorder, changed.Throttle, changed.ServerError, changed.TokenLost} {
+		if share < 0 || share > 1 {
+			return Faults{}, fmt.Errorf("faults: share %v is not between 0 and 1", share)
+		}
+	}
+	s.faults = changed
+	return changed, nil
+}
+
+// chancy draws: true with the given probability.
+func (s *Simulator) chancy(share float64) bool {
+	if share <= 0 {
+		return false
+	}
+	s.faultsMu.Lock()
+	defer s.faultsMu.Unlock()
+	return s.chance.Float64() < share
+}
+
+// upTo draws a duration below the given one.
+func (s *Simulator) upTo(longest time.Duration) time.Duration {
+	if longest <= 0 {
+		return 0
+	}
+	s.faultsMu.Lock()
+	defer s.faultsMu.Unlock()
+	return time.Duration(s.chance.Int64N(int64(longest)))
+}
+
+// loses draws whether a delivery is lost.
+func (f Faults) loses(s *Simulator, d Delivery) bool {
+	if f.LoseIf != nil && f.LoseIf(d) {
+		return true
+	}
+	share, named := f.Lose[d.Topic]
+	if !named {
+		share = f.Lose["*"]
+	}
+	return s.chancy(share)
+}

@@ -1,0 +1,303 @@
+package simulator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"stockroom/internal/simulator/graph"
+)
+
+// Versions of the Admin API that are alive, the oldest first. Requests for any
+// other fall forward to the oldest, as Shopify's do. Source: "Shopify API
+// versioning", read 2026-11-24.
+var liveVersions = []string{"2026-01", "2026-04", "2026-07", latestVersion, "2027-01", "unstable"}
+
+// maxQueryBytes bounds a request's body.
+const maxQueryBytes = 4 << 20
+
+// Handler serves all shops: each under /{domain}/ and for its own Host. What
+// is the simulator's own, and not Shopify's, is under /_sim/.
+func (s *Simulator) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
+	path := r.URL.Path
+	if rest, ok := strings.CutPrefix(path, "/_sim/"); ok {
+		s.control(w, r, rest)
+		return
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	shop := s.Shop(host)
+	if shop == nil {
+		if path == "/" {
+			s.index(w)
+			return
+		}
+		domain, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		shop, path = s.Shop(domain), "/"+rest
+	}
+	if shop == nil {
+		writeJSON(w, http.StatusNotFound, map[string]string{"errors": "Not Found"})
+		return
+	}
+	if version, ok := strings.CutPrefix(path, "/admin/api/"); ok {
+		if version, ok = strings.CutSuffix(version, "/graphql.json"); ok {
+			s.graphql(w, r, shop, version)
+			return
+		}
+	}
+	switch path {
+	case "/admin/oauth/authorize":
+		if allow(w, r, http.MethodGet, http.MethodPost) {
+			s.authorize(w, r, shop)
+		}
+	case "/admin/oauth/access_token", "/admin/oauth/access_token.json":
+		if allow(w, r, http.MethodPost) {
+			s.accessToken(w, r, shop)
+		}
+	default:
+		writeJSON(w, http.StatusNotFound, map[string]string{"errors": "Not Found"})
+	}
+}
+
+// allow refuses other methods.
+func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if slices.Contains(methods, r.Method) {
+		return true
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	writeJSON(w, http.StatusMethodNotAllowed, map[string]string{"errors": "Method Not Allowed"})
+	return false
+}
+
+// SetClosed makes the API answer with a status until it is set to zero: 402
+// for a shop that has not paid, 423 for a locked one, 404 for one that is gone.
+func (s *Shop) SetClosed(status int) {
+	s.installMu.Lock()
+	defer s.installMu.Unlock()
+	s.closed = status
+}
+
+func (s *Shop) isClosed() int {
+	s.installMu.Lock()
+	defer s.installMu.Unlock()
+	return s.closed
+}
+
+// graphql answers the Admin API.
+func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, version string) {
+	if !slices.Contains(liveVersions, version) {
+		version = liveVersions[0]
+	}
+	w.Header().Set("X-Shopify-API-Version", version)
+	if !allow(w, r, http.MethodPost) {
+		return
+	}
+	faults := s.Faults()
+	if !pause(r.Context(), time.Duration(faults.Slow)) {
+		return
+	}
+	if s.chancy(faults.ServerError) {
+		http.Error(w, "Bad Gateway", http.StatusBadGateway)
+		return
+	}
+	if status := shop.isClosed(); status != 0 {
+		writeJSON(w, status, map[string]string{"errors": http.StatusText(status)})
+		return
+	}
+	access, ok := shop.access(r.Header.Get("X-Shopify-Access-Token"))
+	if !ok {
+		writeJSON(w, http.StatusUnauthorized, map[string]string{
+			"errors": "[API] Invalid API key or access token (unrecognized login or wrong password)",
+		})
+		return
+	}
+	if access.forever && access.Installation.App.Public {
+		writeJSON(w, http.StatusForbidden, map[string]string{
+			"errors": "[API] Non-expiring access tokens are no longer accepted for the Admin API",
+		})
+		return
+	}
+	access.APIVersion = version
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" && kind != "application/graphql" {
+		writeJSON(w, http.StatusUnsupportedMediaType, map[string]string{"errors": "Unsupported Media Type"})
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQueryBytes))
+	if err != nil {
+		writeJSON(w, http.StatusBadRequest, map[string]string{"errors": "Bad Request"})
+		return
+	}
+	request := graph.Request{Query: string(body)}
+	if kind == "application/json" {
+		request = graph.Request{}
+		if err := json.Unmarshal(body, &request); err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"errors": "Bad Request"})
+			return
+		}
+	}
+	if s.chancy(faults.Throttle) {
+		access.Bucket.Drain()
+	}
+	response := shop.Query(r.Context(), access, request)
+	if len(response.Deprecated) > 0 {
+		w.Header().Set("X-Shopify-API-Deprecated-Reason", strings.Join(response.Deprecated, ", "))
+	}
+	writeJSON(w, http.StatusOK, response)
+}
+
+// pause waits, or tells that the caller is gone.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// control answers what is the simulator's own:
+//
+//	GET  /_sim/faults                  the faults in force
+//	POST /_sim/faults                  change those that the JSON object names
+//	GET  /_sim/deliveries              what became of the latest webhooks
+//	GET  /_sim/shops                   the shops and their sizes
+//	GET  /_sim/shops/{shop}/export     the shop as it truly is, JSON Lines
+//	POST /_sim/shops/{shop}/edit       make a random edit, say which
+//	POST /_sim/shops/{shop}/uninstall  remove the app that client_id names
+func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string) {
+	// A page in a browser on this machine can post here only what needs no
+	// permission beforehand; JSON does.
+	if r.Method == http.MethodPost {
+		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+			writeJSON(w, http.StatusUnsupportedMediaType, map[string]string{"error": "send application/json"})
+			return
+		}
+	}
+	parts := strings.Split(path, "/")
+	var shop *Shop
+	if parts[0] == "shops" && len(parts) == 3 {
+		if shop = s.Shop(parts[1]); shop == nil {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such shop"})
+			return
+		}
+		parts = []string{"shop", parts[2]}
+	}
+	switch r.Method + " " + strings.Join(parts, "/") {
+	case "GET faults":
+		writeJSON(w, http.StatusOK, s.Faults())
+	case "POST faults":
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
+		if err == nil {
+			var faults Faults
+			if faults, err = s.patchFaults(body); err == nil {
+				writeJSON(w, http.StatusOK, faults)
+				return
+			}
+		}
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+	case "GET deliveries":
+		writeJSON(w, http.StatusOK, s.Deliveries())
+	case "GET shops":
+		writeJSON(w, http.StatusOK, s.sizes())
+	case "GET shop/export":
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		if err := shop.Export(w); err != nil {
+			s.log.Error("write export", "shop", shop.Domain, "error", err)
+		}
+	case "POST shop/edit":
+		s.secretMu.Lock()
+		rng := newRand(s.secret.Uint64())
+		s.secretMu.Unlock()
+		writeJSON(w, http.StatusOK, shop.RandomEdit(rng))
+	case "POST shop/uninstall":
+		var body struct {
+			ClientID string `json:"client_id"`
+		}
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxFormBytes)).Decode(&body)
+		if err == nil {
+			err = shop.Uninstall(body.ClientID)
+		}
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]string{"status": "uninstalled"})
+	default:
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such thing"})
+	}
+}
+
+// Size is how much a shop holds.
+type Size struct {
+	Shop        string `json:"shop"`
+	Name        string `json:"name"`
+	Products    int    `json:"products"`
+	Variants    int    `json:"variants"`
+	Locations   int    `json:"locations"`
+	Collections int    `json:"collections"`
+	Discounts   int    `json:"discounts"`
+	Metafields  int    `json:"metafields"`
+	Orders      int    `json:"orders"`
+}
+
+// Size counts.
+func (s *Shop) Size() Size {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return Size{s.Domain, s.Name, s.Products.Len(), s.Variants.Len(), s.Locations.Len(), s.Collections.Len(),
+		s.Discounts.Len(), s.Metafields.Len(), s.Orders.Len()}
+}
+
+func (s *Simulator) sizes() []Size {
+	out := []Size{}
+	for _, shop := range s.Shops() {
+		out = append(out, shop.Size())
+	}
+	slices.SortFunc(out, func(a, b Size) int { return strings.Compare(a.Shop, b.Shop) })
+	return out
+}
+
+// index is a page for whoever opens the simulator's address.
+func (s *Simulator) index(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if err := indexPage.Execute(w, s.sizes()); err != nil {
+		s.log.Error("write index page", "error", err)
+	}
+}
+
+var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Simulated Shopify</title>
+<style>body { font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 3rem auto; padding: 0 1rem; } td, th { padding: .2rem 1rem .2rem 0; text-align: left; }</style>
+<h1>Simulated Shopify</h1>
+<table>
+<tr><th>Shop</th><th>Name</th><th>Products</th><th>Variants</th><th>Orders</th></tr>
+{{range .}}<tr><td><a href="/_sim/shops/{{.Shop}}/export">{{.Shop}}</a></td><td>{{.Name}}</td><td>{{.Products}}</td><td>{{.Variants}}</td><td>{{.Orders}}</td></tr>
+{{else}}<tr><td>none</td></tr>
+{{end}}</table>
+</html>
+`))
+
+// ListenURL is how SHOPIFY_URL_TEMPLATE names a simulator that listens on an address.
+func ListenURL(address net.Addr) string { return fmt.Sprintf("http://%s/{shop}", address) }
