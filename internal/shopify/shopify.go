@@ -35,17 +35,17 @@ const (
 // A shop's domain as Shopify's page 'Authorization code grant' gives it,
 // anchored: an unanchored pattern would send the secret to
 // x.myshopify.com.evil.example.
-var shopDomain = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*\.myshopify\.com$`)
+var shopDomain = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9-]*\.[mM][yY][sS][hH][oO][pP][iI][fF][yY]\.[cC][oO][mM]$`)
 
 const maxShopDomain = 255
 
 // ShopDomain checks and lower-cases a shop's full myshopify domain.
 func ShopDomain(text string) (string, error) {
-	domain := strings.ToLower(text)
-	if len(domain) > maxShopDomain || !shopDomain.MatchString(domain) {
+	// Matched before lowering, which turns some foreign letters into ASCII.
+	if len(text) > maxShopDomain || !shopDomain.MatchString(text) {
 		return "", fmt.Errorf("%.80q is not a shop's domain: it must read like example.myshopify.com", text)
 	}
-	return domain, nil
+	return strings.ToLower(text), nil
 }
 
 // BaseURL fills a shop's domain into a template such as https://{shop}, and
