@@ -13,11 +13,15 @@ import (
 // It is safe for concurrent use, and one is kept for each shop.
 type Clock struct {
 	mu       sync.Mutex
+	start    time.Duration // What is taken for the offset before any reply.
 	known    bool
 	low, top time.Duration // Shopify's time less the local time lies between.
 }
 
-// At converts a local time. Before any reply both clocks are taken as equal.
+// NewClock begins with an offset that was found before, until a reply tells it anew.
+func NewClock(offset time.Duration) *Clock { return &Clock{start: offset} }
+
+// At converts a local time. Before any reply a zero Clock takes both clocks as equal.
 func (c *Clock) At(local time.Time) mirror.Instant {
 	return mirror.At(local.Add(c.Offset()))
 }
@@ -30,7 +34,7 @@ func (c *Clock) Offset() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.known {
-		return 0
+		return c.start
 	}
 	return c.low + (c.top-c.low)/2
 }
