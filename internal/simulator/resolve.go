@@ -18,15 +18,18 @@ func (s *Shop) Query(ctx context.Context, access Access, request graph.Request) 
 	if !ok {
 		return refusal
 	}
+	return op.Settle(s.execute(ctx, access, op), access.Bucket)
+}
+
+func (s *Shop) execute(ctx context.Context, access Access, op *graph.Operation) graph.Result {
 	q := &query{shop: s, access: access, indexed: access.Now.Add(-time.Duration(s.sim.Faults().IndexLag))}
 	if op.Mutation {
 		// Mutations take the locks of what they change themselves.
-		return op.Settle(op.Execute(ctx, q.object("Mutation", nil)), access.Bucket)
+		return op.Execute(ctx, q.object("Mutation", nil))
 	}
 	s.mu.RLock()
-	result := op.Execute(ctx, q.object("QueryRoot", nil))
-	s.mu.RUnlock()
-	return op.Settle(result, access.Bucket)
+	defer s.mu.RUnlock()
+	return op.Execute(ctx, q.object("QueryRoot", nil))
 }
 
 // query is one call while it is answered.

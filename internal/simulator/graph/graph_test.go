@@ -437,8 +437,11 @@ func TestTheBucketThrottlesAndRefills(t *testing.T) {
 		t.Errorf("after 0.6 s: %+v", cost)
 	}
 	now = now.Add(time.Hour)
-	if status := bucket.Refund(5); status.CurrentlyAvailable != 20 {
+	if status, _ := bucket.Take(0); status.CurrentlyAvailable != 20 {
 		t.Errorf("after an hour: %+v", status)
+	}
+	if status := bucket.Refund(5); status.CurrentlyAvailable != 20 {
+		t.Errorf("after a refund to a full bucket: %+v", status)
 	}
 }
 

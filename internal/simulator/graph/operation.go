@@ -224,7 +224,9 @@ type selection struct {
 // field is one entry of an answer: fields of the same response key, merged.
 type field struct {
 	key        string
-	definition *ast.FieldDefinition
+	definition *ast.FieldDefinition // As the object declares it.
+	asked      *ast.FieldDefinition // As the type that the request speaks of declares it,
+	askedOf    string               // and that type's name.
 	position   *ast.Position
 	args       map[string]any
 	sub        *selection
@@ -253,8 +255,8 @@ func (op *Operation) fields(sel *selection, object *ast.Definition) []*field {
 					if definition == nil {
 						definition = selected.Definition
 					}
-					known = &field{key: selected.Alias, definition: definition, position: selected.Position,
-						args: op.arguments(selected, definition), sub: &selection{}}
+					known = &field{key: selected.Alias, definition: definition, asked: selected.Definition,
+						askedOf: selected.ObjectDefinition.Name, position: selected.Position, args: op.arguments(selected, definition), sub: &selection{}}
 					byKey[selected.Alias] = known
 					order = append(order, known)
 				}
@@ -343,8 +345,8 @@ func (op *Operation) inspect(definition *ast.Definition, sel *selection, path []
 	for _, object := range op.schema.concrete(definition) {
 		for _, selected := range op.fields(sel, object) {
 			here := append(path[:len(path):len(path)], selected.key)
-			if selected.definition.Directives.ForName("deprecated") != nil {
-				op.noteDeprecated(object.Name + "." + selected.definition.Name)
+			if selected.asked != nil && selected.asked.Directives.ForName("deprecated") != nil {
+				op.noteDeprecated(selected.askedOf + "." + selected.asked.Name)
 			}
 			for _, argument := range selected.definition.Arguments {
 				if list, ok := selected.args[argument.Name].([]any); ok && len(list) > MaxInputSize {
