@@ -84,12 +84,7 @@ func (r Report) String() string {
 // exported is one line of an export.
 type exported struct {
 	kind, id string
-	fields   []member
-}
-
-type member struct {
-	name  string
-	value json.RawMessage
+	fields   map[string]json.RawMessage
 }
 
 // Compare holds two exports against each other, record by record and field by
@@ -197,17 +192,14 @@ func (c *comparison) fields(want, got exported) {
 		c.change(want.kind, func(t *TypeReport) { t.Fields[name]++ })
 		c.note(Difference{want.kind, want.id, name, a, b})
 	}
-	for _, m := range want.fields {
-		at := slices.IndexFunc(got.fields, func(o member) bool { return o.name == m.name })
-		if at < 0 {
-			differ(m.name, m.value, nil)
-		} else if !sameJSON(m.value, got.fields[at].value) {
-			differ(m.name, m.value, got.fields[at].value)
+	for _, name := range slices.Sorted(maps.Keys(want.fields)) {
+		if b, there := got.fields[name]; !there || !sameJSON(want.fields[name], b) {
+			differ(name, want.fields[name], b)
 		}
 	}
-	for _, m := range got.fields {
-		if !slices.ContainsFunc(want.fields, func(o member) bool { return o.name == m.name }) {
-			differ(m.name, nil, m.value)
+	for _, name := range slices.Sorted(maps.Keys(got.fields)) {
+		if _, there := want.fields[name]; !there {
+			differ(name, nil, got.fields[name])
 		}
 	}
 	if wrong {
@@ -261,42 +253,16 @@ func (l *lines) next() (exported, error) {
 	return exported{}, io.EOF
 }
 
-// parseLine reads an object by its tokens, since a metafield's line has two
-// members called type: the record's, which is the first, and the value's.
 func parseLine(text []byte) (exported, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	if token, err := d.Token(); err != nil || token != json.Delim('{') {
-		return exported{}, errors.New("not a JSON object")
-	}
 	var record exported
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return exported{}, err
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return exported{}, err
-		}
-		var into *string
-		switch {
-		case name == "type" && record.kind == "":
-			into = &record.kind
-		case name == "id" && record.id == "":
-			into = &record.id
-		default:
-			record.fields = append(record.fields, member{name.(string), bytes.Clone(value)})
-			continue
-		}
-		if err := json.Unmarshal(value, into); err != nil {
-			return exported{}, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	if _, err := d.Token(); err != nil {
+	if err := json.Unmarshal(text, &record.fields); err != nil {
 		return exported{}, err
 	}
-	if record.kind == "" || record.id == "" {
-		return exported{}, errors.New("no type or id")
+	for name, into := range map[string]*string{"type": &record.kind, "id": &record.id} {
+		if err := json.Unmarshal(record.fields[name], into); err != nil || *into == "" {
+			return exported{}, fmt.Errorf("no %s", name)
+		}
+		delete(record.fields, name)
 	}
 	return record, nil
 }

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -159,5 +160,42 @@ func (s *Shop) DeleteOrder(id int64) error {
 	}
 	s.Orders.remove(id)
 	e.fixed("orders/delete", o.GID(), map[string]any{"id": id})
+	return nil
+}
+
+// EditOrder changes how many of a line were ordered, after the order was
+// placed. Stock is not moved: what was sold before is not put back by itself.
+func (s *Shop) EditOrder(id, lineItem, quantity int64) error {
+	e := s.begin()
+	defer e.end()
+	o, ok := s.Orders.Get(id)
+	if !ok {
+		return missing(typeOrder, id)
+	}
+	at := slices.IndexFunc(o.LineItems, func(l *LineItem) bool { return l.ID == lineItem })
+	if at < 0 {
+		return missing(typeLineItem, lineItem)
+	}
+	if quantity <= 0 {
+		return fmt.Errorf("edit order %d to %d units: %w", id, quantity, ErrInvalid)
+	}
+	l := o.LineItems[at]
+	delta := quantity - l.Quantity
+	o.Total += l.Price * Money(delta)
+	l.Quantity = quantity
+	additions, removals := []map[string]any{}, []map[string]any{}
+	if delta >= 0 {
+		additions = append(additions, map[string]any{"id": l.ID, "delta": delta})
+	} else {
+		removals = append(removals, map[string]any{"id": l.ID, "delta": -delta})
+	}
+	none := func() map[string]any { return map[string]any{"additions": []any{}, "removals": []any{}} }
+	e.changeOrder(o)
+	e.fixed("orders/edited", o.GID(), map[string]any{"order_edit": map[string]any{
+		"id": s.newID("OrderEdit"), "order_id": o.ID, "app_id": nil, "user_id": nil, "notify_customer": false, "staff_note": "",
+		"created_at": s.local(e.now), "committed_at": s.local(e.now),
+		"line_items": map[string]any{"additions": additions, "removals": removals},
+		"discounts":  map[string]any{"line_item": none()}, "shipping_lines": none(),
+	}})
 	return nil
 }

@@ -171,6 +171,26 @@ func (s *Shop) changeLocation(id int64, topic string, change func(*Location)) er
 	return nil
 }
 
+// DeleteLocation removes a closed location with its levels, of which no
+// webhook tells.
+func (s *Shop) DeleteLocation(id int64) error {
+	e := s.begin()
+	defer e.end()
+	l, ok := s.Locations.Get(id)
+	if !ok {
+		return missing(typeLocation, id)
+	}
+	if l.Active {
+		return fmt.Errorf("delete location %d: it is open: %w", id, ErrInvalid)
+	}
+	for level := range l.Levels.All() {
+		level.Item.Levels = slices.DeleteFunc(slices.Clone(level.Item.Levels), func(other *Level) bool { return other == level })
+	}
+	s.Locations.remove(id)
+	e.fixed("locations/delete", l.GID(), map[string]any{"id": id})
+	return nil
+}
+
 // UpdateShop changes what change does to the shop's own settings.
 func (s *Shop) UpdateShop(change func(*Shop)) error {
 	e := s.begin()

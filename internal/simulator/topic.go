@@ -60,3 +60,13 @@ var compliance = []string{"customers/data_request", "customers/redact", "shop/re
 func topicEnum(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "/", "_"))
 }
+
+// Topics are the names of all topics that the simulator sends, like
+// products/update, by their value of WebhookSubscriptionTopic.
+func Topics() map[string]string {
+	out := make(map[string]string, len(topics))
+	for enum, t := range topics {
+		out[enum] = t.name
+	}
+	return out
+}

@@ -113,13 +113,13 @@ type (
 		UpdatedAt  *string  `json:"updatedAt"`
 	}
 	metafieldLine struct {
-		ID        string  `json:"id"`
-		OwnerID   string  `json:"ownerId"`
-		Namespace string  `json:"namespace"`
-		Key       string  `json:"key"`
-		ValueType string  `json:"type"`
-		Value     string  `json:"value"`
-		UpdatedAt *string `json:"updatedAt"`
+		ID            string  `json:"id"`
+		OwnerID       string  `json:"ownerId"`
+		Namespace     string  `json:"namespace"`
+		Key           string  `json:"key"`
+		MetafieldType string  `json:"metafieldType"` // The line's own type has taken the name.
+		Value         string  `json:"value"`
+		UpdatedAt     *string `json:"updatedAt"`
 	}
 	orderLine struct {
 		ID                       string     `json:"id"`
