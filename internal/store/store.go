@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -218,7 +219,7 @@ func transact(ctx context.Context, db *sql.DB, do func(*Tx) error) error {
 }
 
 func (t *Tx) exec(query string, args ...any) (int64, error) {
-	result, err := t.tx.ExecContext(t.ctx, query, args...)
+	result, err := t.tx.ExecContext(t.ctx, unnumbered(query), args...)
 	if err != nil {
 		return 0, err
 	}
@@ -227,7 +228,7 @@ func (t *Tx) exec(query string, args ...any) (int64, error) {
 
 // one scans the single row of a query; ErrNotFound when there is none.
 func (t *Tx) one(query string, args []any, into ...any) error {
-	err := t.tx.QueryRowContext(t.ctx, query, args...).Scan(into...)
+	err := t.tx.QueryRowContext(t.ctx, unnumbered(query), args...).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
@@ -236,7 +237,7 @@ func (t *Tx) one(query string, args []any, into ...any) error {
 
 // each calls do for every row of a query; do scans it.
 func (t *Tx) each(query string, args []any, do func(scan func(...any) error) error) error {
-	rows, err := t.tx.QueryContext(t.ctx, query, args...)
+	rows, err := t.tx.QueryContext(t.ctx, unnumbered(query), args...)
 	if err != nil {
 		return err
 	}
@@ -258,6 +259,28 @@ func list[T any](t *Tx, query string, args []any, scan func(func(...any) error) 
 		return err
 	})
 	return all, err
+}
+
+// unnumbered writes a query's parameters $1, $2, ... as plain question marks
+// where each stands once and in order, as in all statements of many rows.
+// SQLite takes $1 for a name and looks it up among all others, so that a
+// statement's cost would grow with the square of its parameters.
+func unnumbered(query string) string {
+	var out strings.Builder
+	rest, next := query, 1
+	for {
+		before, after, found := strings.Cut(rest, "$")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		digits := len(after) - len(strings.TrimLeft(after, "0123456789"))
+		if number, err := strconv.Atoi(after[:digits]); err != nil || number != next {
+			return query
+		}
+		out.WriteByte('?')
+		rest, next = after[digits:], next+1
+	}
 }
 
 // maxArgs bounds the parameters of one statement, below every engine's limit.

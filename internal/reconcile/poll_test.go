@@ -1,0 +1,189 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/reconcile"
+	"stockroom/internal/simulator"
+	"stockroom/internal/store"
+)
+
+func TestImportIsExact(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 60, BigVariants: 250})
+	b.mustRun("import")
+	b.mustBeExact("after the import")
+}
+
+func TestWebhooksKeepTheCopyExact(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 30})
+	b.mustRun("import")
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 60 {
+		b.shop.RandomEdit(rng)
+	}
+	b.settle()
+	b.mustRun("poll") // What no webhook tells of.
+	b.mustBeExact("after edits, their webhooks and a poll")
+}
+
+// TestPollRepairsWhatWebhooksMissed is P2: lost, doubled, delayed and forged
+// webhooks, and then one poll.
+func TestPollRepairsWhatWebhooksMissed(t *testing.T) {
+	for seed := range uint64(5) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			b := newBench(t, simulator.Catalogue{Products: 25})
+			b.mustRun("import")
+			b.sim.SetFaults(simulator.Faults{Lose: map[string]float64{"*": 0.5}, Double: 0.3, Forge: 0.1})
+			rng := rand.New(rand.NewPCG(seed, 3))
+			for range 60 {
+				b.shop.RandomEdit(rng)
+			}
+			b.settle()
+			if b.compare().Exact() {
+				t.Fatal("half of the webhooks were lost, and the copy is exact: the test proves nothing")
+			}
+			report := b.mustRun("poll")
+			b.mustBeExact("after the poll")
+			if report.Drifted() == 0 {
+				t.Error("the poll repaired the copy and reported no drift")
+			}
+		})
+	}
+}
+
+// TestUnchangedPollWritesNoMirrorRow: the change feed and the rows stay as they are.
+func TestUnchangedPollWritesNoMirrorRow(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 20})
+	b.mustRun("import")
+	b.mustRun("poll") // What the import left to be proved.
+	before := b.rows()
+	report := b.mustRun("poll")
+	if after := b.rows(); after != before {
+		t.Errorf("an unchanged poll wrote mirror rows:\nbefore %s\nafter  %s", before, after)
+	}
+	if n := report.Drifted(); n != 0 {
+		t.Errorf("an unchanged poll found %d rows drifted:\n%s", n, report.Text())
+	}
+	for _, resource := range report.Resources {
+		if !resource.Complete || resource.Checked == 0 {
+			t.Errorf("%s: %d checked, complete %v; want all of it", resource.Type, resource.Checked, resource.Complete)
+		}
+	}
+}
+
+// rows is a fingerprint of everything that is stored of the shop's records.
+func (b *bench) rows() string {
+	b.t.Helper()
+	var fingerprint string
+	b.view(func(tx *store.Tx) error {
+		return tx.SQL().QueryRowContext(b.t.Context(), `SELECT COUNT(*) || ' rows, ' || SUM(as_of) || ' ' || SUM(seen) || ' ' || SUM(read_at) || ' ' ||
+			SUM(heard) || ' ' || SUM(except_at) || ', ' || (SELECT COUNT(*) FROM changes) || ' changes' FROM records`).Scan(&fingerprint)
+	})
+	return fingerprint
+}
+
+// TestPollThatWouldDeleteTooMuchDeletesNothing is the fuse of P4, and its override.
+func TestPollThatWouldDeleteTooMuchDeletesNothing(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 90})
+	b.mustRun("import")
+	b.loseWebhooks()
+	for _, id := range append([]int64(nil), b.shop.Products.IDs()[:60]...) {
+		b.edit(b.shop.DeleteProduct(id))
+	}
+	run, report := b.run("poll", false)
+	if run.State != store.RunPartial || !strings.Contains(report.Text(), "stockroom poll --shop "+domain+" --accept-deletions") {
+		t.Errorf("a poll that found 60 of 90 products gone ended %s:\n%s", run.State, report.Text())
+	}
+	var products int64
+	b.view(func(tx *store.Tx) (err error) {
+		products, err = tx.CountShown(b.row.ID, mirror.KindProduct)
+		return err
+	})
+	if products != 90 {
+		t.Errorf("%d products are left; want all 90", products)
+	}
+	if run, report := b.run("poll", true); run.State != store.RunOK {
+		t.Errorf("with the deletions accepted it ended %s:\n%s", run.State, report.Text())
+	}
+	b.mustBeExact("after the deletions were accepted")
+}
+
+// TestPollThatCannotReadAListDeletesNothingAndIsPartial is P4 and P5.
+func TestPollThatCannotReadAListDeletesNothingAndIsPartial(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 10})
+	b.mustRun("import")
+	before := b.compare()
+	b.edit(b.shop.SetScopes(clientID, "read_products", "read_inventory", "read_locations", "read_orders")) // Discounts are denied now.
+	run, report := b.run("poll", false)
+	if run.State != store.RunPartial || len(report.Gaps) == 0 {
+		t.Errorf("a poll that was denied the discounts ended %s with gaps %q", run.State, report.Gaps)
+	}
+	after := b.compare()
+	if got, want := after.Types["Discount"].Got, before.Types["Discount"].Got; got != want {
+		t.Errorf("%d discounts are left of %d", got, want)
+	}
+	var verified mirror.Instant
+	b.view(func(tx *store.Tx) (err error) {
+		verified, err = tx.VerifiedAt(b.row.ID, mirror.TypeDiscount)
+		return err
+	})
+	if verified == 0 || verified >= run.StartedAt {
+		t.Errorf("discounts are verified at %v, the poll that could not read them began at %v", verified, run.StartedAt)
+	}
+}
+
+// TestInterruptedPollGoesOnWhereItWas: a killed process loses at most a page.
+func TestInterruptedPollGoesOnWhereItWas(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 120})
+	b.mustRun("import")
+	b.loseWebhooks()
+	rng := rand.New(rand.NewPCG(7, 7))
+	for range 30 {
+		b.shop.RandomEdit(rng)
+	}
+	var run store.Run
+	b.update(func(tx *store.Tx) (err error) {
+		run, _, err = tx.QueueRun(store.Run{ShopID: b.row.ID, Kind: "poll", Reason: "manual"})
+		return err
+	})
+	for interruptions := 0; ; interruptions++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		pages := 0
+		config := b.config
+		config.Audit = func(context.Context, store.Shop) error { return nil }
+		client := *http.DefaultClient
+		client.Transport = countRequests{func() {
+			if pages++; pages > 3 {
+				cancel()
+			}
+		}}
+		b.client = b.newClient(&client)
+		ended, err := reconcile.NewPoller(config, b.hydrator).Run(ctx, run.ID)
+		cancel()
+		if err == nil {
+			if ended.State != store.RunOK || interruptions < 2 {
+				t.Errorf("the run ended %s after %d interruptions; want ok after several", ended.State, interruptions)
+			}
+			break
+		}
+		if !errors.Is(err, context.Canceled) || interruptions > 50 {
+			t.Fatalf("interruption %d: %v", interruptions, err)
+		}
+	}
+	b.client = b.newClient(nil)
+	b.mustBeExact("after an interrupted poll")
+}
+
+type countRequests struct{ before func() }
+
+func (c countRequests) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.before()
+	return http.DefaultTransport.RoundTrip(r)
+}
