@@ -112,9 +112,6 @@ func withoutRedirects(client *http.Client) *http.Client {
 	return &own
 }
 
-// now is the local time, for answers that need no call.
-func (c *Client) now() time.Time { return time.Now() }
-
 // Shop is the shop's domain.
 func (c *Client) Shop() string { return c.cfg.Shop }
 

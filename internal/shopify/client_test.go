@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stockroom/internal/mirror"
 	"stockroom/internal/secret"
 )
 
@@ -406,6 +407,12 @@ func TestClockNarrowsWithEveryReply(t *testing.T) {
 	}
 	if error := (clock.Offset() - offset).Abs(); error > 80*time.Millisecond {
 		t.Errorf("after 50 replies the offset is %s off", error)
+	}
+	if early := mirror.At(local.Add(offset)) - clock.At(local); early < 0 || early > 80 {
+		t.Errorf("At is %d ms early, want none late", early)
+	}
+	if late := clock.Now() - mirror.At(time.Now().Add(offset)); late < 0 || late > 80 {
+		t.Errorf("Now is %d ms late, want none early", late)
 	}
 	// The local clock is set forward by an hour: what was known is void.
 	reply = func(sent time.Time) {

@@ -21,22 +21,32 @@ type Clock struct {
 // NewClock begins with an offset that was found before, until a reply tells it anew.
 func NewClock(offset time.Duration) *Clock { return &Clock{start: offset} }
 
-// At converts a local time. Before any reply a zero Clock takes both clocks as equal.
+// At is the earliest that a local time can be on Shopify's clock: what a read
+// found must not seem truer than a deletion that came just after its sending.
+// Before any reply both clocks are taken as equal.
 func (c *Clock) At(local time.Time) mirror.Instant {
-	return mirror.At(local.Add(c.Offset()))
+	low, _ := c.bounds()
+	return mirror.At(local.Add(low))
 }
 
-// Now is the present on Shopify's clock.
-func (c *Clock) Now() mirror.Instant { return c.At(time.Now()) }
+// Now is the latest that the present can be on Shopify's clock. It is for
+// receipts, which bound what a header says of its own time: a deletion must not
+// seem older than it is.
+func (c *Clock) Now() mirror.Instant {
+	_, top := c.bounds()
+	return mirror.At(time.Now().Add(top))
+}
 
 // Offset is Shopify's time less the local time, as well as it is known.
 func (c *Clock) Offset() time.Duration {
+	low, top := c.bounds()
+	return low + (top-low)/2
+}
+
+func (c *Clock) bounds() (low, top time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.known {
-		return c.start
-	}
-	return c.low + (c.top-c.low)/2
+	return c.low, c.top // Both zero before the first reply.
 }
 
 // observe narrows the offset by a reply whose Date header says date, and which

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify/admin"
@@ -148,7 +149,7 @@ func (c *Client) readChunk(ctx context.Context, r reader, ids []mirror.GID) ([]m
 			}
 		}
 		if len(valid) == 0 {
-			k.q.asOf = c.now()
+			k.q.asOf = time.Now()
 		} else if err = r.read(ctx, k, valid); err != nil {
 			if errors.Is(err, errGone) {
 				continue

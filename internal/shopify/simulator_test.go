@@ -192,11 +192,99 @@ func TestFullReadEqualsTheShop(t *testing.T) {
 	}
 }
 
+// TestNestedListsAreReadToTheirEnd makes every nested list longer than what its
+// first page holds.
+func TestNestedListsAreReadToTheirEnd(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 260, BigVariants: 300, Orders: -1}, simulatedScopes...)
+	var products, variants, collections []int64
+	var codes []string
+	var lines []simulator.OrderLine
+	for p := range w.shop.Products.All() {
+		products = append(products, p.ID)
+	}
+	for v := range w.shop.Variants.All() {
+		variants = append(variants, v.ID)
+	}
+	for n := range 260 {
+		codes = append(codes, fmt.Sprintf("CODE-%03d", n))
+		lines = append(lines, simulator.OrderLine{Variant: variants[n], Quantity: 1})
+		c, err := w.shop.CreateCollection(simulator.CollectionSpec{Title: fmt.Sprintf("Shelf %d", n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		collections = append(collections, c.ID)
+	}
+	big, err := w.shop.CreateCollection(simulator.CollectionSpec{Title: "All", Products: products})
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := func(s *simulator.Shop) *simulator.Variant {
+		for v := range s.Variants.All() {
+			if v.Item.Tracked {
+				return v
+			}
+		}
+		return nil
+	}(w.shop)
+	for n := range 60 {
+		if _, err := w.shop.CreateLocation(fmt.Sprintf("Kiosk %d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	connected := 0
+	for l := range w.shop.Locations.All() {
+		if w.shop.ConnectLevel(item.Item.ID, l.ID, 1) == nil {
+			connected++
+		}
+	}
+	if connected < 50 {
+		t.Fatalf("%d levels of one item only", connected)
+	}
+	for _, owner := range []string{w.shop.GID(), big.GID(), item.GID(), item.Product.GID()} {
+		for n := range 120 {
+			if _, err := w.shop.SetMetafield(owner, "custom", fmt.Sprintf("key_%03d", n), "single_line_text_field", "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	half := simulator.DiscountValue{Percentage: "0.5"}
+	for _, spec := range []simulator.DiscountSpec{
+		{Typename: "DiscountCodeBasic", Title: "products", Value: half, Gets: simulator.DiscountItems{Products: products}, Codes: codes},
+		{Typename: "DiscountAutomaticBasic", Title: "variants", Value: half, Gets: simulator.DiscountItems{Variants: variants[:260]}},
+		{Typename: "DiscountAutomaticBasic", Title: "collections", Value: half, Gets: simulator.DiscountItems{Collections: collections}},
+	} {
+		if _, err := w.shop.CreateDiscount(spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.shop.CreateOrder(simulator.OrderSpec{Lines: lines}); err != nil {
+		t.Fatal(err)
+	}
+
+	listed := w.readAll(t)
+	var want bytes.Buffer
+	if err := w.shop.Export(&want); err != nil {
+		t.Fatal(err)
+	}
+	report, err := simulator.Compare(&want, bytes.NewReader(listed.export(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.Exact() {
+		t.Errorf("the full read differs from the shop:\n%s", report)
+	}
+	w.readByIDAgrees(t, listed)
+}
+
 // TestReadByIDAgreesWithTheLists reads everything that the lists showed by id
 // and demands the same content.
 func TestReadByIDAgreesWithTheLists(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{Products: 60, BigVariants: 130, Orders: 30}, simulatedScopes...)
-	listed := w.readAll(t)
+	w.readByIDAgrees(t, w.readAll(t))
+}
+
+func (w *world) readByIDAgrees(t *testing.T, listed contents) {
+	t.Helper()
 	ids := map[mirror.Read][]mirror.GID{}
 	for key := range listed {
 		read := mirror.InfoOf(key.Kind).Read

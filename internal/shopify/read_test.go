@@ -1,0 +1,189 @@
+package shopify
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/shopify/admin"
+)
+
+const noMetafields = `"metafields":{"nodes":[],"pageInfo":{"hasNextPage":false}}`
+
+func collectionText(id int, end string) string {
+	return fmt.Sprintf(`{"__typename":"Collection","id":"gid://shopify/Collection/%d","title":"C","handle":"c","descriptionHtml":"","sortOrder":"MANUAL",`+
+		`"updatedAt":"2026-11-24T12:00:00Z","sources":[],"products":{"nodes":[{"id":"gid://shopify/Product/1"}],"pageInfo":%s},%s}`, id, end, noMetafields)
+}
+
+const (
+	more = `{"hasNextPage":true,"endCursor":"next"}`
+	last = `{"hasNextPage":false,"endCursor":null}`
+)
+
+// shown lists the records that were observed and not found absent.
+func shown(observations []mirror.Observation) string {
+	var keys []string
+	for _, o := range observations {
+		text := o.Key.String()
+		if o.Content == nil {
+			text += " absent"
+		}
+		keys = append(keys, text)
+	}
+	return strings.Join(keys, ", ")
+}
+
+func TestPageThatCannotGoOnIsAnError(t *testing.T) {
+	for name, end := range map[string]string{
+		"no cursor":        `{"hasNextPage":true,"endCursor":null}`,
+		"the same forever": more,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+					if name, _ := operation(r); name == "ListCollections" {
+						io.WriteString(w, `{"data":{"collections":{"nodes":[`+collectionText(1, end)+`],"pageInfo":`+last+`}}}`)
+						return
+					}
+					io.WriteString(w, `{"data":{"collection":{"products":{"nodes":[],"pageInfo":`+more+`}}}}`)
+				})
+				page, err := listNamed(t, "collections").Page(t.Context(), client, "")
+				if err == nil {
+					t.Errorf("the list was cut short: %s", shown(page.Observations))
+				}
+			})
+		})
+	}
+}
+
+func TestWhatGoesAwayWhileItIsListedIsLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			if name, _ := operation(r); name == "ListCollections" {
+				io.WriteString(w, `{"data":{"collections":{"nodes":[`+collectionText(1, last)+`,`+collectionText(2, more)+`,`+collectionText(3, last)+`],"pageInfo":`+last+`}}}`)
+				return
+			}
+			io.WriteString(w, `{"data":{"collection":null}}`)
+		})
+		page, err := listNamed(t, "collections").Page(t.Context(), client, "")
+		if got := shown(page.Observations); err != nil || strings.Contains(got, "Collection/2") || !strings.Contains(got, "Collection/3") {
+			t.Errorf("got %s, %v", got, err)
+		}
+	})
+}
+
+func TestWhatGoesAwayWhileItIsReadByIDIsAbsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			if name, _ := operation(r); name != "ReadCollections" {
+				io.WriteString(w, `{"data":{"collection":null}}`)
+				return
+			}
+			if reads++; reads == 1 {
+				io.WriteString(w, `{"data":{"nodes":[`+collectionText(1, more)+`]}}`)
+				return
+			}
+			io.WriteString(w, `{"data":{"nodes":[null]}}`)
+		})
+		observations, err := client.ReadByID(t.Context(), mirror.ReadCollection, []mirror.GID{"gid://shopify/Collection/1"})
+		if got := shown(observations); err != nil || got != "Collection gid://shopify/Collection/1 absent" {
+			t.Errorf("got %s, %v", got, err)
+		}
+	})
+}
+
+func TestReadThatIsTooDearIsHalved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			calls++
+			_, body := operation(r)
+			var nodes []string
+			for id := 1; id <= 8; id++ {
+				if strings.Contains(body, fmt.Sprintf(`"gid://shopify/Collection/%d"`, id)) {
+					nodes = append(nodes, collectionText(id, last))
+				}
+			}
+			if len(nodes) > 2 {
+				io.WriteString(w, `{"errors":[{"message":"too much","extensions":{"code":"MAX_COST_EXCEEDED"}}]}`)
+				return
+			}
+			io.WriteString(w, `{"data":{"nodes":[`+strings.Join(nodes, ",")+`]}}`)
+		})
+		var ids []mirror.GID
+		for id := 1; id <= 8; id++ {
+			ids = append(ids, mirror.NewGID("Collection", int64(id)))
+		}
+		observations, err := client.ReadByID(t.Context(), mirror.ReadCollection, ids)
+		if err != nil || calls != 7 {
+			t.Errorf("%d calls, %v", calls, err)
+		}
+		for _, id := range ids {
+			if !slices.ContainsFunc(observations, func(o mirror.Observation) bool { return o.Key.ID == id && o.Content != nil }) {
+				t.Errorf("%s was not read", id)
+			}
+		}
+	})
+}
+
+func TestReadByIDGivesEverythingOrAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			_, body := operation(r)
+			if strings.Contains(body, "Collection/25") {
+				io.WriteString(w, `{"errors":[{"message":"no","extensions":{"code":"ACCESS_DENIED"}}]}`)
+				return
+			}
+			io.WriteString(w, `{"data":{"nodes":[]}}`)
+		})
+		var ids []mirror.GID
+		for id := 1; id <= 25; id++ {
+			ids = append(ids, mirror.NewGID("Collection", int64(id)))
+		}
+		observations, err := client.ReadByID(t.Context(), mirror.ReadCollection, ids)
+		if ClassOf(err) != ClassDenied || observations != nil {
+			t.Errorf("got %s, %v", shown(observations), err)
+		}
+	})
+}
+
+func TestSmart(t *testing.T) {
+	conditions := func(n int) admin.CollectionFieldsSourcesCollectionSource {
+		source := new(admin.CollectionFieldsSourcesCollectionConditionsSource)
+		for range n {
+			source.Inclusion.Conditions = append(source.Inclusion.Conditions, []byte(`{}`))
+		}
+		return source
+	}
+	sub := new(admin.CollectionFieldsSourcesCollectionSubCollectionsSource)
+	type sources = []admin.CollectionFieldsSourcesCollectionSource
+	for _, tt := range []struct {
+		name    string
+		sources sources
+		want    bool
+	}{
+		{"no source", nil, false},
+		{"products picked by hand", sources{conditions(0)}, false},
+		{"a rule", sources{conditions(1)}, true},
+		{"by hand and a rule", sources{conditions(0), conditions(2)}, true},
+		{"other collections", sources{sub}, true},
+	} {
+		if got := smart(tt.sources); got != tt.want {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+	}
+}
+
+func TestEveryReadOfMirrorIsThere(t *testing.T) {
+	for _, info := range mirror.Kinds() {
+		if MaxIDs(info.Read) < 1 {
+			t.Errorf("nothing reads %s for %s", info.Read, info.Kind)
+		}
+	}
+}
