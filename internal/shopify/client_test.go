@@ -425,6 +425,18 @@ func TestClockNarrowsWithEveryReply(t *testing.T) {
 	}
 }
 
+func TestClockBeginsWithTheOffsetFoundBefore(t *testing.T) {
+	clock := NewClock(-time.Hour)
+	local := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	if got, want := clock.At(local), mirror.At(local.Add(-time.Hour)); got != want || clock.Offset() != -time.Hour {
+		t.Errorf("At = %s, want %s", got, want)
+	}
+	clock.observe(local.Add(time.Minute), local, local.Add(time.Second))
+	if off := (clock.Offset() - time.Minute).Abs(); off > time.Second {
+		t.Errorf("after a reply the offset is %s", clock.Offset())
+	}
+}
+
 func TestClockMovesAsOfToShopifys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {

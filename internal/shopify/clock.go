@@ -23,7 +23,7 @@ func NewClock(offset time.Duration) *Clock { return &Clock{start: offset} }
 
 // At is the earliest that a local time can be on Shopify's clock: what a read
 // found must not seem truer than a deletion that came just after its sending.
-// Before any reply both clocks are taken as equal.
+// Before any reply the offset is the one that the clock began with, or none.
 func (c *Clock) At(local time.Time) mirror.Instant {
 	low, _ := c.bounds()
 	return mirror.At(local.Add(low))
@@ -46,7 +46,10 @@ func (c *Clock) Offset() time.Duration {
 func (c *Clock) bounds() (low, top time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.low, c.top // Both zero before the first reply.
+	if !c.known {
+		return c.start, c.start
+	}
+	return c.low, c.top
 }
 
 // observe narrows the offset by a reply whose Date header says date, and which
