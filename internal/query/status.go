@@ -1,0 +1,218 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/store"
+)
+
+// ShopStatus is how a shop's copy stands. Moments are on the shop's Shopify clock.
+type ShopStatus struct {
+	Shop          string                 `json:"shop"`
+	State         store.ShopState        `json:"state"`
+	Scopes        []string               `json:"scopes"`
+	ScopesMissing []string               `json:"scopes_missing"`
+	Subscriptions Subscriptions          `json:"subscriptions"`
+	Inbox         Inbox                  `json:"inbox"`
+	Demands       int64                  `json:"demands"` // Reads by id that are owed.
+	LastRun       *RunStatus             `json:"last_run"`
+	VerifiedAt    map[string]mirror.Time `json:"verified_at"` // By export type.
+	Rows          map[string]int64       `json:"rows"`        // By export type, as readers see them; nil unless asked for.
+}
+
+// Subscriptions is what the last audit of the webhook subscriptions found.
+type Subscriptions struct {
+	Active  int               `json:"active"`
+	Missing map[string]string `json:"missing"` // Topics that were refused or failed, with the reason.
+}
+
+// Inbox is what lies in the inbox for a shop.
+type Inbox struct {
+	New         int64       `json:"new"`
+	Quarantined int64       `json:"quarantined"`
+	OldestNew   mirror.Time `json:"oldest_new"` // Its receipt; null when none waits.
+}
+
+// RunStatus is a run and what it found.
+type RunStatus struct {
+	ID        int64          `json:"id"`
+	Kind      string         `json:"kind"`
+	Reason    string         `json:"reason"`
+	State     store.RunState `json:"state"`
+	QueuedAt  mirror.Time    `json:"queued_at"`
+	StartedAt mirror.Time    `json:"started_at"`
+	EndedAt   mirror.Time    `json:"ended_at"`
+	Error     string         `json:"error,omitempty"`
+	Drift     []DriftCount   `json:"drift"`
+}
+
+// DriftCount is how many objects of a type drifted in one way.
+type DriftCount struct {
+	Type  string `json:"type"`
+	Class string `json:"class"` // missing, stale, wrong or undeleted.
+	Rows  int64  `json:"rows"`
+}
+
+// Status tells how all shops stand, by domain. Wanted are the scopes that the
+// app asks for. Counting rows reads all of the copy, so it is done on demand.
+func (r *Reader) Status(ctx context.Context, wanted []string, rows bool) ([]ShopStatus, error) {
+	all := []ShopStatus{}
+	err := r.store.View(ctx, func(tx *store.Tx) error {
+		shops, err := tx.Shops()
+		if err != nil {
+			return err
+		}
+		for _, shop := range shops {
+			status, err := r.shopStatus(tx, shop, wanted, rows)
+			if err != nil {
+				return fmt.Errorf("read status of %s: %w", shop.Domain, err)
+			}
+			all = append(all, status)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// ShopStatus tells how one shop stands, its rows counted, with its newest runs.
+func (r *Reader) ShopStatus(ctx context.Context, shop store.Shop, wanted []string, runs int) (ShopStatus, []RunStatus, error) {
+	var status ShopStatus
+	var newest []RunStatus
+	err := r.view(ctx, shop, "status", func(tx *store.Tx) (err error) {
+		if status, err = r.shopStatus(tx, shop, wanted, true); err != nil {
+			return err
+		}
+		newest, err = runStatuses(tx, shop, runs)
+		return err
+	})
+	return status, newest, err
+}
+
+// Drift lists the first drifted rows of a run of the shop.
+func (r *Reader) Drift(ctx context.Context, shop store.Shop, run int64, limit int) ([]store.DriftRow, error) {
+	var rows []store.DriftRow
+	err := r.view(ctx, shop, "drift", func(tx *store.Tx) error {
+		of, err := tx.RunByID(run)
+		if err == nil && of.ShopID != shop.ID {
+			err = store.ErrNotFound
+		}
+		if err == nil {
+			rows, err = tx.Drift(run, limit)
+		}
+		return err
+	})
+	return rows, err
+}
+
+func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows bool) (ShopStatus, error) {
+	status := ShopStatus{
+		Shop: shop.Domain, State: shop.State, Scopes: orEmpty(splitScopes(shop.Scopes)), ScopesMissing: missingScopes(shop, wanted),
+		Subscriptions: Subscriptions{Missing: map[string]string{}}, VerifiedAt: map[string]mirror.Time{},
+	}
+	subscriptions, err := tx.Subscriptions(shop.ID)
+	if err != nil {
+		return status, err
+	}
+	for _, s := range subscriptions {
+		if s.State == "active" {
+			status.Subscriptions.Active++
+		} else {
+			status.Subscriptions.Missing[s.Topic] = s.Reason
+		}
+	}
+	deliveries, err := tx.CountDeliveries(shop.ID)
+	if err != nil {
+		return status, err
+	}
+	oldest, err := tx.OldestNew(shop.ID)
+	if err != nil {
+		return status, err
+	}
+	status.Inbox = Inbox{deliveries[store.DeliveryNew], deliveries[store.DeliveryQuarantined], mirror.TimeOf(oldest.Time())}
+	if status.Demands, _, err = tx.CountDemands(shop.ID, math.MaxInt64); err != nil {
+		return status, err
+	}
+	last, err := runStatuses(tx, shop, 1)
+	if err != nil {
+		return status, err
+	}
+	if len(last) > 0 {
+		status.LastRun = &last[0]
+	}
+	for _, name := range mirror.Types {
+		if status.VerifiedAt[name], err = verifiedAt(tx, shop, name); err != nil {
+			return status, err
+		}
+	}
+	if rows {
+		status.Rows, err = reader{tx, shop, r.shopNow(shop)}.counts()
+	}
+	return status, err
+}
+
+func runStatuses(tx *store.Tx, shop store.Shop, limit int) ([]RunStatus, error) {
+	runs, err := tx.Runs(shop.ID, limit)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]RunStatus, len(runs))
+	for i, run := range runs {
+		all[i] = RunStatus{
+			ID: run.ID, Kind: run.Kind, Reason: run.Reason, State: run.State, QueuedAt: mirror.TimeOf(run.QueuedAt.Time()),
+			StartedAt: mirror.TimeOf(run.StartedAt.Time()), EndedAt: mirror.TimeOf(run.EndedAt.Time()), Error: run.Error, Drift: []DriftCount{},
+		}
+		counts, err := tx.CountDrift(run.ID)
+		if err != nil {
+			return nil, err
+		}
+		for key, n := range counts {
+			all[i].Drift = append(all[i].Drift, DriftCount{key[0], key[1], n})
+		}
+		slices.SortFunc(all[i].Drift, func(a, b DriftCount) int {
+			return strings.Compare(a.Type+"\x00"+a.Class, b.Type+"\x00"+b.Class)
+		})
+	}
+	return all, nil
+}
+
+// missingScopes are the wanted scopes that the shop did not grant; writing includes reading.
+func missingScopes(shop store.Shop, wanted []string) []string {
+	missing := []string{}
+	for _, scope := range wanted {
+		write := "write_" + strings.TrimPrefix(scope, "read_")
+		if !hasScope(shop, scope) && !hasScope(shop, write) {
+			missing = append(missing, scope)
+		}
+	}
+	return missing
+}
+
+// counts counts what readers see of each type: as many as the export has lines.
+func (r reader) counts() (map[string]int64, error) {
+	counts := map[string]int64{}
+	for _, info := range mirror.Kinds() {
+		if string(info.Kind) != info.Type { // Derived values and sets are no objects of their own.
+			continue
+		}
+		counts[info.Type] = 0
+		err := r.pages(info.Kind, "", func(rows []store.Row) (bool, error) {
+			if info.Kind == mirror.KindOrder {
+				orders, err := r.orders(rows)
+				counts[info.Type] += int64(len(orders))
+				return true, err
+			}
+			rows, err := r.tx.Visible(r.shop.ID, info.Kind, rows)
+			counts[info.Type] += int64(len(rows))
+			return true, err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("count %s: %w", info.Kind, err)
+		}
+	}
+	return counts, nil
+}
