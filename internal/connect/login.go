@@ -1,0 +1,336 @@
+package connect
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/secret"
+	"stockroom/internal/shopify"
+	"stockroom/internal/store"
+)
+
+const (
+	loginCookie   = "stockroom_login"
+	sessionCookie = "stockroom_connected"
+	sessionScope  = "connected:"
+
+	stateBytes  = 32
+	loginLife   = 10 * time.Minute // For a merchant to read what is asked for, and to agree.
+	sessionLife = 24 * time.Hour
+
+	// maxLogins bounds the logins under way: each is a row that anybody can
+	// cause. Beyond it logins are refused for as long as they take to expire.
+	maxLogins = 10_000
+
+	// askWithin bounds a question to Shopify that a browser waits for.
+	askWithin = 10 * time.Second
+
+	pathLogin     = "/shopify/login"
+	pathCallback  = "/shopify/callback"
+	pathConnected = "/connected"
+)
+
+// Handler serves the pages of a shop's login: /shopify/login, /shopify/callback
+// and /connected.
+func (c *Connector) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pathLogin, c.serve(c.login))
+	mux.HandleFunc("GET "+pathCallback, c.serve(c.callback))
+	mux.HandleFunc("GET "+pathConnected, c.serve(c.showConnected))
+	return mux
+}
+
+// serve renders what a page returns instead of itself.
+func (c *Connector) serve(page func(http.ResponseWriter, *http.Request) *problem) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		// Addresses here hold codes and states: they are kept nowhere, and told nobody.
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		if p := page(w, r); p != nil {
+			c.showProblem(w, p)
+		}
+	}
+}
+
+// login sends the browser to Shopify, with a state that only this browser can
+// bring back, once.
+func (c *Connector) login(w http.ResponseWriter, r *http.Request) *problem {
+	query := r.URL.Query()
+	domain, err := shopify.ShopDomain(query.Get("shop"))
+	if err != nil {
+		return &problem{Status: http.StatusBadRequest, Title: "Which shop?", Text: "The address does not name a shop.",
+			Fix: "Open the app from your shop's admin, or add ?shop= and the shop's full domain, such as example.myshopify.com."}
+	}
+	shop, _, err := c.shopByDomain(r.Context(), domain)
+	if err != nil {
+		return broken("look the shop up", domain, err)
+	}
+	if query.Has("hmac") {
+		if err := c.verifyQuery(query, shop, domain); err != nil {
+			return forged(domain, err)
+		}
+	}
+	app, err := c.app()
+	if err == nil && c.RedirectURI == "" {
+		err = errors.New("SHOPIFY_REDIRECT_URI is not set")
+	}
+	if err != nil {
+		return broken("log in", domain, err)
+	}
+	state, browser := secret.RandomToken(stateBytes), secret.RandomToken(stateBytes)
+	now := c.Now()
+	full := false
+	err = c.Store.Update(r.Context(), func(tx *store.Tx) error {
+		waiting, err := tx.DropExpired(mirror.At(now))
+		if err != nil {
+			return err
+		}
+		if full = waiting >= maxLogins; full {
+			return nil
+		}
+		return tx.SaveOAuthState(secret.Hash(state), secret.Hash(browser), domain, mirror.At(now.Add(loginLife)))
+	})
+	if err != nil {
+		return broken("begin the login", domain, err)
+	}
+	if full {
+		return &problem{Status: http.StatusServiceUnavailable, Title: "Too many logins at once", Shop: domain,
+			Text: "Nothing was changed.", Fix: "Try again in a few minutes.", err: errors.New("too many logins are under way")}
+	}
+	c.setCookie(w, loginCookie, browser, loginLife)
+	http.Redirect(w, r, shopify.AuthorizeURL(c.ShopURL(domain), app.ClientID, c.Scopes, c.RedirectURI, state), http.StatusFound)
+	return nil
+}
+
+// callback takes the browser back from Shopify and connects the shop.
+func (c *Connector) callback(w http.ResponseWriter, r *http.Request) *problem {
+	arrived := c.Now()
+	query := r.URL.Query()
+	domain, err := shopify.ShopDomain(query.Get("shop"))
+	if err != nil {
+		return &problem{Status: http.StatusBadRequest, Title: "Which shop?", Text: "The address does not name a shop.",
+			Fix: "Open the app from your shop's admin."}
+	}
+	shop, found, err := c.shopByDomain(r.Context(), domain)
+	if err != nil {
+		return broken("look the shop up", domain, err)
+	}
+	// The signature comes first, so that whoever has none cannot use a state up.
+	if err := c.verifyQuery(query, shop, domain); err != nil {
+		return forged(domain, err)
+	}
+	if p := c.takeState(w, r, query.Get("state"), domain); p != nil {
+		return p
+	}
+	code := query.Get("code")
+	if code == "" {
+		return &problem{Status: http.StatusBadRequest, Title: "Shopify sent no code", Shop: domain, Again: true,
+			Text: "The shop was not connected.", Fix: "Start the login again."}
+	}
+
+	// From here on the browser may leave: what Shopify grants must not get lost.
+	ctx := shopify.WithPriority(context.WithoutCancel(r.Context()))
+	shop, p := c.exchange(ctx, domain, code, found && shop.State == store.ShopConnected, arrived)
+	if p != nil {
+		return p
+	}
+	c.connected(ctx, shop)
+	if err := c.startSession(ctx, w, domain); err != nil {
+		return broken("show the shop's page", domain, err)
+	}
+	http.Redirect(w, r, pathConnected, http.StatusFound)
+	return nil
+}
+
+// takeState uses the state up and checks that this browser, and this shop, began with it.
+func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, domain string) *problem {
+	over := &problem{Status: http.StatusBadRequest, Title: "This login is over", Shop: domain, Again: true,
+		Text: "It was used before, or was begun more than ten minutes ago.", Fix: "Start the login again."}
+	if state == "" {
+		return over
+	}
+	var browser []byte
+	var begunBy string
+	err := c.Store.Update(r.Context(), func(tx *store.Tx) (err error) {
+		browser, begunBy, err = tx.TakeOAuthState(secret.Hash(state), mirror.At(c.Now()))
+		if errors.Is(err, store.ErrNotFound) {
+			browser, err = nil, nil // Where it was too old, it is deleted all the same.
+		}
+		return err
+	})
+	if err != nil {
+		return broken("check the login", domain, err)
+	}
+	if browser == nil {
+		return over
+	}
+	cookie, err := r.Cookie(loginCookie)
+	if err != nil || subtle.ConstantTimeCompare(secret.Hash(cookie.Value), browser) != 1 {
+		return &problem{Status: http.StatusForbidden, Title: "This login was begun elsewhere", Shop: domain, Again: true,
+			Text: "The browser did not bring back the cookie it was given, so the login may be somebody else's.",
+			Fix:  "Allow cookies for this site and start the login again, in this browser.", err: errors.New("login cookie is missing or another's")}
+	}
+	if begunBy != domain {
+		return &problem{Status: http.StatusForbidden, Title: "Another shop came back", Shop: domain, Again: true,
+			Text: "The login was begun for another shop. Nothing was changed.", Fix: "Start the login again.",
+			err: fmt.Errorf("login was begun for %s", begunBy)}
+	}
+	c.setCookie(w, loginCookie, "", 0)
+	return nil
+}
+
+// exchange turns the code into tokens, puts them on disk, and asks the shop who
+// it is. Until it has answered, a shop that was not connected before is not.
+func (c *Connector) exchange(ctx context.Context, domain, code string, known bool, arrived time.Time) (store.Shop, *problem) {
+	unlock, err := c.tokens.lock(ctx, domain)
+	if err != nil {
+		return store.Shop{}, broken("connect the shop", domain, err)
+	}
+	defer unlock()
+	app, err := c.app()
+	if err != nil {
+		return store.Shop{}, broken("connect the shop", domain, err)
+	}
+	asking, cancel := context.WithTimeout(ctx, tokenTimeout)
+	token, err := shopify.Exchange(asking, c.HTTP, c.ShopURL(domain), app, code)
+	cancel()
+	if shopify.IsFinal(err) {
+		return store.Shop{}, &problem{Status: http.StatusBadRequest, Title: "Shopify refused the login", Shop: domain, Again: true,
+			Text: "Its code was used before or is too old.", Fix: "Start the login again. If that does not help, the app's secret is not the one that Shopify knows.", err: err}
+	}
+	if err != nil {
+		return store.Shop{}, unreachable(domain, err)
+	}
+	state := store.ShopReconnect
+	if known {
+		state = store.ShopConnected
+	}
+	shop, err := c.install(ctx, domain, token, state, arrived)
+	if err != nil {
+		return store.Shop{}, broken("keep the shop's tokens", domain, err)
+	}
+
+	asking, cancel = context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	client, err := c.clientWith(domain, c.of(domain, offsetOf(shop)), token.Access)
+	if err == nil {
+		err = askWho(asking, client, domain)
+	}
+	if err == nil && len(token.Scopes) == 0 { // Not every answer names them.
+		token.Scopes, err = client.GrantedScopes(asking)
+	}
+	if wrong, ok := errors.AsType[*DomainError](err); ok {
+		// What was stored belongs to another shop.
+		if err := c.forget(ctx, domain); err != nil {
+			return store.Shop{}, broken("forget a token of another shop", domain, err)
+		}
+		return store.Shop{}, &problem{Status: http.StatusBadGateway, Title: "Another shop answered", Shop: domain,
+			Text: "The shop calls itself " + wrong.Actual + ".", Fix: "Log in with that domain.", err: err}
+	}
+	if err != nil {
+		return store.Shop{}, unreachable(domain, err)
+	}
+	err = c.replace(ctx, shop, func(now *store.Shop) error {
+		// By now the shop's clock is known.
+		offset := c.of(domain, 0).clock.Offset()
+		now.State, now.Scopes = store.ShopConnected, strings.Join(token.Scopes, ",")
+		now.ClockOffsetMS, now.InstalledAt = offset.Milliseconds(), mirror.At(arrived.Add(offset))
+		shop = *now
+		return nil
+	})
+	if err != nil {
+		return store.Shop{}, broken("connect the shop", domain, err)
+	}
+	return shop, nil
+}
+
+// verifyQuery checks a query that Shopify signed, by the shop's clock.
+func (c *Connector) verifyQuery(query url.Values, shop store.Shop, domain string) error {
+	if err := shopify.VerifyQuery(query, c.Secrets, c.Now().Add(offsetOf(shop))); err != nil {
+		return fmt.Errorf("query for shop %s: %w", domain, err)
+	}
+	return nil
+}
+
+// Launch handles the request that Shopify sends a merchant's browser to the app
+// with. It reports false, and has answered nothing, for any other request.
+//
+// A connected shop is asked whether its token still works, since an app that
+// was removed and installed again comes this way too: it has to log in again.
+func (c *Connector) Launch(w http.ResponseWriter, r *http.Request) bool {
+	query := r.URL.Query()
+	if !query.Has("hmac") || !query.Has("shop") || !query.Has("timestamp") {
+		return false
+	}
+	domain, err := shopify.ShopDomain(query.Get("shop"))
+	if err != nil {
+		return false
+	}
+	shop, found, err := c.shopByDomain(r.Context(), domain)
+	if err != nil {
+		c.Log.Error("shop was not found at its launch", "shop", domain, "error", err)
+		return false
+	}
+	if err := c.verifyQuery(query, shop, domain); err != nil {
+		return false
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if found && shop.State == store.ShopConnected && c.stillInstalled(r.Context(), shop) {
+		if err := c.startSession(r.Context(), w, domain); err == nil {
+			http.Redirect(w, r, pathConnected, http.StatusFound)
+			return true
+		}
+	}
+	http.Redirect(w, r, pathLogin+"?"+url.Values{"shop": {domain}}.Encode(), http.StatusFound)
+	return true
+}
+
+// stillInstalled asks the shop. Where no answer comes, it is believed to be so.
+func (c *Connector) stillInstalled(ctx context.Context, shop store.Shop) bool {
+	ctx, cancel := context.WithTimeout(shopify.WithPriority(ctx), askWithin)
+	defer cancel()
+	client, err := c.Client(ctx, shop)
+	if err == nil {
+		err = askWho(ctx, client, shop.Domain)
+	}
+	return !errors.Is(err, ErrReconnect) && !errors.Is(err, ErrUninstalled) && shopify.ClassOf(err) != shopify.ClassToken
+}
+
+// startSession lets this browser see the shop's page.
+func (c *Connector) startSession(ctx context.Context, w http.ResponseWriter, domain string) error {
+	session := secret.RandomToken(stateBytes)
+	now := c.Now()
+	err := c.Store.Update(ctx, func(tx *store.Tx) error {
+		if _, err := tx.DropExpired(mirror.At(now)); err != nil {
+			return err
+		}
+		return tx.SaveSession(secret.Hash(session), sessionScope+domain, mirror.At(now.Add(sessionLife)))
+	})
+	if err != nil {
+		return fmt.Errorf("start a session of shop %s: %w", domain, err)
+	}
+	c.setCookie(w, sessionCookie, session, sessionLife)
+	return nil
+}
+
+// setCookie sets a cookie that no script reads and no other site sends along,
+// but for plain navigation, by which Shopify's redirect comes back.
+func (c *Connector) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
+	cookie := &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		// The public address decides: behind a proxy this request is plain HTTP.
+		Secure: strings.HasPrefix(c.RedirectURI, "https://"),
+	}
+	if life == 0 {
+		cookie.MaxAge = -1
+	}
+	http.SetCookie(w, cookie)
+}

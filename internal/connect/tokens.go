@@ -1,0 +1,288 @@
+package connect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/secret"
+	"stockroom/internal/shopify"
+	"stockroom/internal/store"
+)
+
+const (
+	// refreshBefore is how long before its end an access token is renewed:
+	// longer than any one call of ours takes.
+	refreshBefore = 10 * time.Minute
+	// refreshPause is the least time between two tries while the old token still lives.
+	refreshPause = 30 * time.Second
+	// tokenTimeout bounds a talk with the token endpoint. It is not the
+	// caller's to cut short: a lost answer may hold the only living tokens.
+	tokenTimeout = 40 * time.Second
+)
+
+// AccessToken gives a token of the shop that works. Rejected is one that
+// Shopify answered 401 for, or empty.
+//
+// It renews the token near its end, and where it is the rejected one. Both new
+// tokens are on disk before it returns. A refusal that is final marks the shop
+// and is ErrReconnect; where Shopify cannot be asked just now, the old token is
+// given as long as it lives, and an error afterwards.
+func (c *Connector) AccessToken(ctx context.Context, shopID int64, rejected secret.Secret) (secret.Secret, error) {
+	shop, token, err := c.storedToken(ctx, shopID)
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	if c.good(shop, token, rejected) {
+		return token, nil
+	}
+	unlock, err := c.tokens.lock(ctx, shop.Domain)
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("wait for the token of shop %s: %w", shop.Domain, err)
+	}
+	defer unlock()
+	// Whoever had the turn before may have done the work.
+	if shop, token, err = c.storedToken(ctx, shopID); err != nil {
+		return secret.Secret{}, err
+	}
+	if c.good(shop, token, rejected) {
+		return token, nil
+	}
+	return c.renew(ctx, shop, token, rejected)
+}
+
+// storedToken reads the shop's row and opens its token.
+func (c *Connector) storedToken(ctx context.Context, shopID int64) (store.Shop, secret.Secret, error) {
+	var shop store.Shop
+	err := c.Store.View(ctx, func(tx *store.Tx) (err error) {
+		shop, err = tx.ShopByID(shopID)
+		return err
+	})
+	if err != nil {
+		return store.Shop{}, secret.Secret{}, fmt.Errorf("token of shop %d: %w", shopID, err)
+	}
+	switch shop.State {
+	case store.ShopUninstalled:
+		return store.Shop{}, secret.Secret{}, fmt.Errorf("token of shop %s: %w", shop.Domain, ErrUninstalled)
+	case store.ShopReconnect:
+		return store.Shop{}, secret.Secret{}, fmt.Errorf("token of shop %s: %w", shop.Domain, ErrReconnect)
+	}
+	token, err := c.open(shop.Domain, columnAccess, shop.AccessToken)
+	return shop, token, err
+}
+
+// good reports whether the token can be used without renewing it.
+func (c *Connector) good(shop store.Shop, token, rejected secret.Secret) bool {
+	if !rejected.Empty() && token.Equal(rejected) {
+		return false
+	}
+	return shop.AccessExpiresAt == 0 || mirror.At(c.Now().Add(refreshBefore)) < shop.AccessExpiresAt
+}
+
+// alive reports whether the token can still be used where it cannot be renewed.
+func (c *Connector) alive(shop store.Shop, token, rejected secret.Secret) bool {
+	return (rejected.Empty() || !token.Equal(rejected)) && (shop.AccessExpiresAt == 0 || mirror.At(c.Now()) < shop.AccessExpiresAt)
+}
+
+// renew refreshes the shop's tokens; the caller has the shop's turn.
+func (c *Connector) renew(ctx context.Context, shop store.Shop, token, rejected secret.Secret) (secret.Secret, error) {
+	alive := c.alive(shop, token, rejected)
+	shared := c.of(shop.Domain, offsetOf(shop))
+	shared.mu.Lock()
+	tooSoon := alive && c.Now().Before(shared.retryFrom)
+	shared.mu.Unlock()
+	if tooSoon {
+		return token, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
+	defer cancel()
+	if shop.RefreshToken == nil {
+		if alive {
+			return token, nil
+		}
+		return secret.Secret{}, c.refused(ctx, shop, errors.New("the token was given by hand and cannot be renewed"))
+	}
+	app, err := c.app()
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("refresh the token of shop %s: %w", shop.Domain, err)
+	}
+	refresh, err := c.open(shop.Domain, columnRefresh, shop.RefreshToken)
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	fresh, err := shopify.Refresh(ctx, c.HTTP, c.ShopURL(shop.Domain), app, refresh)
+	if shopify.IsFinal(err) {
+		return secret.Secret{}, c.refused(ctx, shop, err)
+	}
+	if err != nil {
+		err = fmt.Errorf("refresh the token of shop %s: %w", shop.Domain, err)
+		if !alive {
+			return secret.Secret{}, err
+		}
+		shared.mu.Lock()
+		shared.retryFrom = c.Now().Add(refreshPause)
+		shared.mu.Unlock()
+		c.Log.Warn("token could not be refreshed, the old one is used on", "shop", shop.Domain, "error", err)
+		return token, nil
+	}
+	err = c.replace(ctx, shop, func(now *store.Shop) error {
+		if len(fresh.Scopes) > 0 {
+			now.Scopes = strings.Join(fresh.Scopes, ",")
+		}
+		return c.setTokens(now, fresh)
+	})
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("store the refreshed token of shop %s: %w", shop.Domain, err)
+	}
+	c.Log.Info("token refreshed", "shop", shop.Domain)
+	return fresh.Access, nil
+}
+
+// refused marks a shop whose token is dead for good.
+func (c *Connector) refused(ctx context.Context, shop store.Shop, cause error) error {
+	err := c.replace(ctx, shop, func(now *store.Shop) error {
+		now.State = store.ShopReconnect
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("mark shop %s: %w", shop.Domain, err)
+	}
+	c.Log.Error("shop must be connected again: its merchant has to open the app", "shop", shop.Domain, "error", cause)
+	return fmt.Errorf("token of shop %s: %w: %w", shop.Domain, ErrReconnect, cause)
+}
+
+// replace changes the shop's row, if its tokens are still the ones that were
+// read: an uninstallation meanwhile must not be undone.
+func (c *Connector) replace(ctx context.Context, read store.Shop, change func(*store.Shop) error) error {
+	return c.Store.Update(ctx, func(tx *store.Tx) error {
+		now, err := tx.ShopByID(read.ID)
+		if err != nil {
+			return err
+		}
+		if now.State == store.ShopUninstalled {
+			return ErrUninstalled
+		}
+		if !bytes.Equal(now.AccessToken, read.AccessToken) || !bytes.Equal(now.RefreshToken, read.RefreshToken) {
+			return errors.New("its tokens were changed meanwhile")
+		}
+		if err := change(&now); err != nil {
+			return err
+		}
+		_, err = tx.SaveShop(now)
+		return err
+	})
+}
+
+// DomainError says that a token belongs to another shop than it was given for.
+type DomainError struct{ Given, Actual string }
+
+func (e *DomainError) Error() string {
+	return fmt.Sprintf("the token given for %s belongs to %s: name that shop instead", e.Given, e.Actual)
+}
+
+// ImportToken connects a shop by a token that was made by hand. The shop itself
+// is asked who it is; where it is another than domain, the error is a
+// *DomainError. On any error nothing is changed. A token that is stored already
+// is not imported again, and nothing is asked.
+func (c *Connector) ImportToken(ctx context.Context, domain string, token secret.Secret) (store.Shop, error) {
+	domain, err := shopify.ShopDomain(domain)
+	if err != nil {
+		return store.Shop{}, err
+	}
+	unlock, err := c.tokens.lock(ctx, domain)
+	if err != nil {
+		return store.Shop{}, fmt.Errorf("wait for the token of shop %s: %w", domain, err)
+	}
+	defer unlock()
+	shop, found, err := c.shopByDomain(ctx, domain)
+	if err != nil {
+		return store.Shop{}, err
+	}
+	if found && shop.State == store.ShopConnected {
+		if stored, err := c.open(domain, columnAccess, shop.AccessToken); err == nil && stored.Equal(token) {
+			return shop, nil
+		}
+	}
+	shared := c.of(domain, offsetOf(shop))
+	client, err := c.clientWith(domain, shared, token)
+	if err != nil {
+		return store.Shop{}, err
+	}
+	ctx = shopify.WithPriority(ctx)
+	if err := askWho(ctx, client, domain); err != nil {
+		return store.Shop{}, err
+	}
+	scopes, err := client.GrantedScopes(ctx)
+	if err != nil {
+		return store.Shop{}, fmt.Errorf("connect shop %s: %w", domain, err)
+	}
+	shop, err = c.install(ctx, domain, shopify.Token{Access: token, Scopes: scopes}, store.ShopConnected, c.Now())
+	if err != nil {
+		return store.Shop{}, err
+	}
+	c.connected(ctx, shop)
+	return shop, nil
+}
+
+// askWho asks the shop behind a client for its domain.
+func askWho(ctx context.Context, client *shopify.Client, domain string) error {
+	identity, err := client.Identity(ctx)
+	if err != nil {
+		return fmt.Errorf("ask shop %s who it is: %w", domain, err)
+	}
+	if !strings.EqualFold(identity.MyshopifyDomain, domain) {
+		return &DomainError{Given: domain, Actual: identity.MyshopifyDomain}
+	}
+	return nil
+}
+
+// install writes a new installation of the shop: its tokens, their times, a new
+// webhook key and the moment, in one transaction.
+func (c *Connector) install(ctx context.Context, domain string, token shopify.Token, state store.ShopState, at time.Time) (store.Shop, error) {
+	var shop store.Shop
+	err := c.Store.Update(ctx, func(tx *store.Tx) error {
+		var err error
+		if shop, err = tx.ShopByDomain(domain); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		shop.Domain, shop.State, shop.Scopes = domain, state, strings.Join(token.Scopes, ",")
+		offset := c.of(domain, offsetOf(shop)).clock.Offset()
+		shop.ClockOffsetMS = offset.Milliseconds()
+		shop.InstalledAt, shop.UninstalledAt = mirror.At(at.Add(offset)), 0
+		if err := errors.Join(c.setTokens(&shop, token), c.setKey(&shop)); err != nil {
+			return err
+		}
+		shop, err = tx.SaveShop(shop)
+		return err
+	})
+	if err != nil {
+		return store.Shop{}, fmt.Errorf("store the tokens of shop %s: %w", domain, err)
+	}
+	c.keysChanged()
+	return shop, nil
+}
+
+// connected tells the rest of the program. What it does in answer may fail
+// without undoing the connection: the next poll makes up for it.
+func (c *Connector) connected(ctx context.Context, shop store.Shop) {
+	c.Log.Info("shop connected", "shop", shop.Domain, "scopes", shop.Scopes)
+	if missing := c.MissingScopes(shop); len(missing) > 0 {
+		c.Log.Warn("shop granted less than was asked for: what needs it is not mirrored", "shop", shop.Domain, "missing", strings.Join(missing, ","))
+	}
+	if c.Events.Connected == nil {
+		return
+	}
+	if err := c.Events.Connected(ctx, shop); err != nil {
+		c.Log.Error("import was not asked for: the next poll reads the shop instead", "shop", shop.Domain, "error", err)
+	}
+}
+
+func (c *Connector) keysChanged() {
+	if c.Events.KeysChanged != nil {
+		c.Events.KeysChanged()
+	}
+}
