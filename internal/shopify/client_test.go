@@ -411,9 +411,6 @@ func TestClockNarrowsWithEveryReply(t *testing.T) {
 	if early := mirror.At(local.Add(offset)) - clock.At(local); early < 0 || early > 80 {
 		t.Errorf("At is %d ms early, want none late", early)
 	}
-	if late := clock.Now() - mirror.At(time.Now().Add(offset)); late < 0 || late > 80 {
-		t.Errorf("Now is %d ms late, want none early", late)
-	}
 	// The local clock is set forward by an hour: what was known is void.
 	reply = func(sent time.Time) {
 		server := sent.Add(offset - time.Hour)

@@ -29,15 +29,11 @@ func (c *Clock) At(local time.Time) mirror.Instant {
 	return mirror.At(local.Add(low))
 }
 
-// Now is the latest that the present can be on Shopify's clock. It is for
-// receipts, which bound what a header says of its own time: a deletion must not
-// seem older than it is.
-func (c *Clock) Now() mirror.Instant {
-	_, top := c.bounds()
-	return mirror.At(time.Now().Add(top))
-}
+// Now is the earliest that the present can be, for the starts of reads.
+func (c *Clock) Now() mirror.Instant { return c.At(time.Now()) }
 
-// Offset is Shopify's time less the local time, as well as it is known.
+// Offset is Shopify's time less the local time, as well as it is known: the
+// middle of what is possible. Receipts are measured by it.
 func (c *Clock) Offset() time.Duration {
 	low, top := c.bounds()
 	return low + (top-low)/2

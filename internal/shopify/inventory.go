@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify/admin"
@@ -33,7 +32,7 @@ var _ = registerSweep(Sweep{
 		location, after, _ := strings.Cut(cursor, " ")
 		current, following, err := c.activeLocations(ctx, mirror.GID(location))
 		if err != nil || current == "" {
-			return Page{AsOf: c.cfg.Clock.At(time.Now())}, err
+			return Page{AsOf: c.cfg.Clock.Now()}, err
 		}
 		if string(current) != location {
 			after = "" // The location of the cursor is no longer active.
