@@ -187,3 +187,35 @@ func TestEveryReadOfMirrorIsThere(t *testing.T) {
 		}
 	}
 }
+
+func TestVariantsOfOneItemAreReadToTheirEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		variants := func(from, to int, end string) string {
+			var nodes []string
+			for id := from; id <= to; id++ {
+				nodes = append(nodes, fmt.Sprintf(`{"id":"gid://shopify/ProductVariant/%d","position":1,"inventoryQuantity":null,"availableForSale":true,`+
+					`"product":{"id":"gid://shopify/Product/%d","totalInventory":3,"onlineStoreUrl":null,"featuredMedia":null}}`, id, id%2+1))
+			}
+			return `"variants":{"nodes":[` + strings.Join(nodes, ",") + `],"pageInfo":` + end + `}`
+		}
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			if name, _ := operation(r); name == "ReadItems" {
+				io.WriteString(w, `{"data":{"nodes":[{"__typename":"InventoryItem","id":"gid://shopify/InventoryItem/1","sku":null,"tracked":true,`+
+					`"requiresShipping":true,"unitCost":null,"updatedAt":"2026-11-24T12:00:00Z",`+variants(1, 5, more)+`}]}}`)
+				return
+			}
+			io.WriteString(w, `{"data":{"inventoryItem":{`+variants(6, 7, last)+`}}}`)
+		})
+		observations, err := client.ReadByID(t.Context(), mirror.ReadItem, []mirror.GID{"gid://shopify/InventoryItem/1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds := map[mirror.Kind]int{}
+		for _, o := range observations {
+			kinds[o.Key.Kind]++
+		}
+		if kinds[mirror.KindProductVariantDerived] != 7 || kinds[mirror.KindProductDerived] != 2 || kinds[mirror.KindInventoryItem] != 1 {
+			t.Errorf("read %v", kinds)
+		}
+	})
+}

@@ -37,8 +37,14 @@ type world struct {
 
 func newWorld(t *testing.T, catalogue simulator.Catalogue, scopes ...string) *world {
 	t.Helper()
+	app := simulator.App{Name: "Stock app", ClientID: simulatedApp, Secrets: []string{"hush"}, ProtectedData: true}
+	return newWorldWith(t, app, catalogue, scopes...)
+}
+
+func newWorldWith(t *testing.T, app simulator.App, catalogue simulator.Catalogue, scopes ...string) *world {
+	t.Helper()
 	w := &world{Simulator: simulator.New(simulator.Config{
-		Apps: []simulator.App{{Name: "Stock app", ClientID: simulatedApp, Secrets: []string{"hush"}, ProtectedData: true}},
+		Apps: []simulator.App{app},
 		Seed: 7, Rate: 1e6, Capacity: 2e7, // The budget has tests of its own.
 	})}
 	server := httptest.NewServer(w.Handler())
@@ -598,6 +604,20 @@ func TestSubscriptions(t *testing.T) {
 	_, err = w.client.UpdateSubscription(t.Context(), made.ID, orders, "http://127.0.0.1:9/b")
 	if refusal, ok := errors.AsType[*shopify.UserError](err); !ok || !refusal.NotFound {
 		t.Errorf("the update of one that is gone gave %v", err)
+	}
+}
+
+func TestProtectedTopicIsRefusedWithoutApproval(t *testing.T) {
+	w := newWorldWith(t, simulator.App{Name: "Stock app", ClientID: simulatedApp, Secrets: []string{"hush"}}, simulator.Catalogue{}, simulatedScopes...)
+	for _, topic := range shopify.Topics() {
+		if topic.Class != shopify.ClassData {
+			continue
+		}
+		_, err := w.client.Subscribe(t.Context(), topic, "http://127.0.0.1:9/a")
+		refusal, refused := errors.AsType[*shopify.UserError](err)
+		if refused != topic.Protected || refused && !refusal.Protected || !refused && err != nil {
+			t.Errorf("%s, protected %v: %v", topic.Name, topic.Protected, err)
+		}
 	}
 }
 

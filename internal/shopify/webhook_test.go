@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"stockroom/internal/devtools/shopifyschema"
 	"stockroom/internal/mirror"
 )
 
@@ -317,6 +321,27 @@ func TestTopicsAreWhole(t *testing.T) {
 		}
 		if len(topic.IncludeFields) > 0 && !strings.Contains(strings.Join(topic.IncludeFields, " "), "updated_at") {
 			t.Errorf("%s leaves updated_at out: alike bodies would be dropped as doubled", topic.Name)
+		}
+	}
+}
+
+func TestTopicsArePublished(t *testing.T) {
+	data, err := shopifyschema.Introspection(Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sdl, err := shopifyschema.SDL(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "admin", Input: sdl})
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := schema.Types["WebhookSubscriptionTopic"].EnumValues
+	for _, topic := range Topics() {
+		if there := published.ForName(topic.Enum) != nil; there != (topic.Class != ClassCompliance) {
+			t.Errorf("%s of class %s: can be subscribed to: %v", topic.Enum, topic.Class, there)
 		}
 	}
 }
