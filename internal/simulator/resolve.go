@@ -286,13 +286,23 @@ func small[T any](q *query, args map[string]any, typename string, rows []T, numb
 		func(v T) graph.Object { return q.object(typename, v) }))
 }
 
-// numbered answers a connection over the rows of sorted numbers.
+// numbered answers a connection over the rows of sorted numbers, those that
+// the index still has.
 func numbered[T record](q *query, args map[string]any, typename string, index *Index[T], ids []int64) (any, error) {
-	return connect(args, graph.Ordered(ids, func(id int64) graph.Key { return graph.Key{ID: id} },
+	all := graph.Ordered(ids, func(id int64) graph.Key { return graph.Key{ID: id} },
 		func(id int64) graph.Object {
 			row, _ := index.Get(id)
 			return q.object(typename, row)
-		}))
+		})
+	return connect(args, func(from *graph.Key, backward bool) iter.Seq[graph.Item] {
+		return func(yield func(graph.Item) bool) {
+			for item := range all(from, backward) {
+				if _, ok := index.Get(item.Key.ID); ok && !yield(item) {
+					return
+				}
+			}
+		}
+	})
 }
 
 // connect is graph.Connect, answering an untyped nil beside an error.

@@ -81,12 +81,11 @@ func (q *query) members(c *Collection, args map[string]any) (any, error) {
 			args = turned
 		}
 	}
-	ids := existing(&q.shop.Products, c.Members)
 	value := memberSorts[order]
 	if value == nil {
-		return numbered(q, args, typeProduct, &q.shop.Products, ids)
+		return numbered(q, args, typeProduct, &q.shop.Products, c.Members)
 	}
-	rows := each(ids, func(id int64) *Product { p, _ := q.shop.Products.Get(id); return p })
+	rows := each(existing(&q.shop.Products, c.Members), func(id int64) *Product { p, _ := q.shop.Products.Get(id); return p })
 	return connect(args, graph.Sorted(rows, func(p *Product) graph.Key { return graph.Key{Value: value(p), ID: p.ID} },
 		func(p *Product) graph.Object { return q.object(typeProduct, p) }))
 }

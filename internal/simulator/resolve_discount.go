@@ -250,15 +250,15 @@ var _ = define(fields{"allItems": always(true)}, "AllDiscountItems")
 
 var _ = define(fields{
 	"collections": needs("read_products", "collections", with(func(q *query, i DiscountItems, args map[string]any) (any, error) {
-		return numbered(q, args, typeCollection, &q.shop.Collections, existing(&q.shop.Collections, i.Collections))
+		return numbered(q, args, typeCollection, &q.shop.Collections, i.Collections)
 	})),
 }, "DiscountCollections")
 
 var _ = define(fields{
 	"products": needs("read_products", "products", with(func(q *query, i DiscountItems, args map[string]any) (any, error) {
-		return numbered(q, args, typeProduct, &q.shop.Products, existing(&q.shop.Products, i.Products))
+		return numbered(q, args, typeProduct, &q.shop.Products, i.Products)
 	})),
 	"productVariants": needs("read_products", "productVariants", with(func(q *query, i DiscountItems, args map[string]any) (any, error) {
-		return numbered(q, args, typeVariant, &q.shop.Variants, existing(&q.shop.Variants, i.Variants))
+		return numbered(q, args, typeVariant, &q.shop.Variants, i.Variants)
 	})),
 }, "DiscountProducts")

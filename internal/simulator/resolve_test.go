@@ -427,9 +427,12 @@ func TestAFieldWithoutItsScopeIsDeniedAlone(t *testing.T) {
 func TestOrdersNeedApprovalAndEndAfterSixtyDays(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{Products: 10, Orders: 200}, nil)
 	recent, all := 0, 0
+	var old *simulator.Order
 	for o := range w.shop.Orders.All() {
 		if all++; time.Since(o.CreatedAt) < 60*24*time.Hour {
 			recent++
+		} else {
+			old = o
 		}
 	}
 	if recent == all {
@@ -439,6 +442,10 @@ func TestOrdersNeedApprovalAndEndAfterSixtyDays(t *testing.T) {
 	w.client(allScopes...).expect(fmt.Sprintf(`{"ordersCount":{"count":%d,"precision":"EXACT"}}`, recent), count)
 	w.client(append(allScopes, "read_all_orders")...).expect(fmt.Sprintf(`{"ordersCount":{"count":%d,"precision":"EXACT"}}`, all), count)
 	w.client(append(allScopes, "read_all_orders")...).expect(`{"ordersCount":{"count":7,"precision":"AT_LEAST"}}`, `{ ordersCount(limit: 7) { count precision } }`)
+
+	byID := `query($id: ID!) { order(id: $id) { id } node(id: $id) { id } }`
+	w.client(allScopes...).expect(`{"order":null,"node":null}`, byID, "id", old.GID())
+	w.client(append(allScopes, "read_all_orders")...).expect(`{"order":{"id":"`+old.GID()+`"},"node":{"id":"`+old.GID()+`"}}`, byID, "id", old.GID())
 
 	unapproved := newWorld(t, simulator.Catalogue{Products: 1}, func(config *simulator.Config) { config.Apps[0].ProtectedData = false })
 	if answer := unapproved.client(allScopes...).ask(count); answer.code() != "ACCESS_DENIED" {

@@ -472,3 +472,43 @@ func TestIntrospectionDescribesTheSchema(t *testing.T) {
 		t.Error("deprecated fields are listed though not asked for")
 	}
 }
+
+// Whatever is sent is answered with data or errors, in valid JSON, and nothing panics.
+func FuzzEveryRequestIsAnswered(f *testing.F) {
+	for _, text := range []string{
+		`{ product(id: "P1") { id ...f values { ... on Amount { each } } } } fragment f on Node { id }`,
+		`query($n: Int = 3, $f: Filter) { products(first: $n) { edges { cursor node { id } } } echo(filter: $f, list: [1, 2]) }`,
+		`{ products(first: 99999999999999999999) { nodes { id } } }`,
+		`mutation { add(n: 1) webhook { id @skip(if: true) } }`, `{ __schema { types { name } } __type(name: "X") { name } }`,
+		`{ nodes(ids: ["P1", null]) { ... on Product { variants(last: 2, before: "eyJsYXN0X2lkIjo3LCJsYXN0X3ZhbHVlIjoiNyJ9") { nodes { id } } } } }`,
+		`subscription { x }`, `fragment a on Product { ...a }`, `{ echo(filter: {ids: "1", limit: null}) }`,
+	} {
+		f.Add(text, `{"n":2,"f":{"ids":[1,"2"],"limit":1e3}}`)
+	}
+	schema, err := graph.Load(toySDL, "MoneyV2")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text, variables string) {
+		request := graph.Request{Query: text}
+		if json.Unmarshal([]byte(variables), &request.Variables) != nil {
+			request.Variables = nil
+		}
+		built := 0
+		bucket := graph.NewBucket(2000, 100, func() time.Time { return time.Unix(1, 0) })
+		op, response, ok := schema.Admit(request, bucket)
+		if ok {
+			result := op.Execute(t.Context(), toy(5, 2, &built))
+			if result.Cost > op.Cost {
+				t.Errorf("%s: costs %d, asked for %d", text, result.Cost, op.Cost)
+			}
+			response = op.Settle(result, bucket)
+		}
+		if answer, err := json.Marshal(response); err != nil || !json.Valid(answer) {
+			t.Errorf("%s: answer %s: %v", text, answer, err)
+		}
+		if response.Data == nil && len(response.Errors) == 0 {
+			t.Errorf("%s: neither data nor errors", text)
+		}
+	})
+}
