@@ -76,8 +76,11 @@ type List[T any] struct {
 	Freshness
 	Items []T     `json:"items" nullable:"false"`
 	Next  *string `json:"next" doc:"The cursor of the next page; null on the last one."`
-	Limit int     `json:"limit" doc:"How many items a page holds at most. An asked limit above the maximum was cut to it."`
+	Limit int     `json:"-"` // How many items a page holds at most: less than was asked for where that was above MaxLimit.
 }
+
+// PageLimit is Limit, for who holds a list of any type.
+func (l List[T]) PageLimit() int { return l.Limit }
 
 // Single is one item.
 type Single[T any] struct {
