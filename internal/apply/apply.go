@@ -102,6 +102,9 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 	if err := tx.AddDemands(batch.Shop, demands, now); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
+	if err := locationsTurned(tx, batch, steps, now); err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
 	return steps, nil
 }
 
@@ -142,6 +145,45 @@ func actionOf(info *mirror.KindInfo, step Step) string {
 // demandFor asks for the read by id that answers for a record.
 func demandFor(key mirror.Key, parent mirror.GID, asOf mirror.Instant, delay time.Duration) mirror.Demand {
 	return mirror.Demand{Read: mirror.InfoOf(key.Kind).Read, ID: key.ReadID(parent), AsOf: asOf, Delay: delay}
+}
+
+// locationsTurned asks for the items that have stock at a location which was
+// opened or closed: that changes what is for sale, and no webhook tells of it.
+// A full read looks at all items anyway.
+func locationsTurned(tx *store.Tx, batch Batch, steps []Step, now mirror.Instant) error {
+	if batch.CompleteRead != 0 {
+		return nil
+	}
+	for _, step := range steps {
+		if step.Key.Kind != mirror.KindLocation || step.Before.Digest == step.After.Digest {
+			continue
+		}
+		was, err := activeIn(step.Before)
+		if err != nil {
+			return err
+		}
+		is, err := activeIn(step.After)
+		if err != nil {
+			return err
+		}
+		if was != is {
+			if err := tx.DemandItemsAt(batch.Shop, step.Key.ID, step.Last.AsOf, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func activeIn(s mirror.State) (bool, error) {
+	if s.Content == nil {
+		return false, nil
+	}
+	content, err := mirror.Decode(mirror.KindLocation, s.Content)
+	if err != nil {
+		return false, err
+	}
+	return content.(*mirror.Location).IsActive, nil
 }
 
 // touchedProducts are the products whose entry in the read model may be out of date.

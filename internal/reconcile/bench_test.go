@@ -79,8 +79,10 @@ func newBench(t *testing.T, catalogue simulator.Catalogue) *bench {
 			WebhookKeyHash: []byte("hash"), WebhookKey: []byte("sealed")})
 		return err
 	})
+	clock, throttle := new(shopify.Clock), shopify.NewThrottle()
 	b.newClient = func(transport *http.Client) *shopify.Client {
 		client, err := shopify.NewClient(shopify.Config{Shop: domain, BaseURL: server.URL + "/" + domain, HTTP: transport, Log: log,
+			Clock: clock, Throttle: throttle,
 			Token: func(context.Context, secret.Secret) (secret.Secret, error) { return secret.New(token), nil }})
 		if err != nil {
 			t.Fatal(err)

@@ -23,6 +23,7 @@ const maxExportLine = 256 << 20
 type Report struct {
 	Types       map[string]TypeReport `json:"types"`
 	Differences []Difference          `json:"differences"` // The first few.
+	IDs         map[string]bool       `json:"-"`           // Of every record that differs.
 }
 
 // TypeReport counts the records of one type.
@@ -92,7 +93,7 @@ type exported struct {
 // whose counterpart did not come yet, which are few where the orders are alike.
 // A line that cannot be read, or an id that comes twice, is an error.
 func Compare(want, got io.Reader) (Report, error) {
-	c := comparison{report: Report{Types: make(map[string]TypeReport)}, seen: make(map[string]side)}
+	c := comparison{report: Report{Types: make(map[string]TypeReport), IDs: make(map[string]bool)}, seen: make(map[string]side)}
 	sides := []*lines{newLines("want", want), newLines("got", got)}
 	waiting := []map[string]exported{make(map[string]exported), make(map[string]exported)}
 	for open := 2; open > 0; {
@@ -175,6 +176,7 @@ func (c *comparison) note(d Difference) {
 // alone notes a record that one side lacks.
 func (c *comparison) alone(i int, record exported) {
 	whole := json.RawMessage(`"a record"`)
+	c.report.IDs[record.id] = true
 	if i == 0 {
 		c.change(record.kind, func(t *TypeReport) { t.Missing++ })
 		c.note(Difference{Type: record.kind, ID: record.id, Want: whole})
@@ -203,6 +205,7 @@ func (c *comparison) fields(want, got exported) {
 		}
 	}
 	if wrong {
+		c.report.IDs[want.id] = true
 		c.change(want.kind, func(t *TypeReport) { t.Wrong++ })
 	}
 }

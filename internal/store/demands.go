@@ -53,6 +53,19 @@ func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) err
 	})
 }
 
+// DemandItemsAt asks for a read of every inventory item that has a level at a location.
+func (t *Tx) DemandItemsAt(shop int64, location mirror.GID, asOf, now mirror.Instant) error {
+	_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at, made_at)
+		SELECT shop_id, $3, parent, 0, 0, $4, $5, $5 FROM records WHERE shop_id = $1 AND kind = $6 AND id LIKE $2
+		ON CONFLICT (shop_id, read, id, later) DO UPDATE SET as_of = MAX(demands.as_of, excluded.as_of), due_at = MAX(demands.due_at, excluded.due_at),
+			made_at = excluded.made_at, attempts = 0`,
+		shop, "%"+string(mirror.LevelID("", location)), mirror.ReadItem, asOf, now, mirror.KindInventoryLevel)
+	if err != nil {
+		return fmt.Errorf("demand the items at %s: %w", location, err)
+	}
+	return nil
+}
+
 const demandColumns = `read, id, later, updated_at, as_of, due_at, attempts`
 
 func scanDemand(scan func(...any) error) (Demand, error) {

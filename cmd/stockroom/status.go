@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"stockroom/internal/connect"
+	"stockroom/internal/mirror"
+	"stockroom/internal/query"
+)
+
+type statusCommand struct {
+	JSON bool `help:"Print JSON."`
+}
+
+func (c *statusCommand) Run(e *env) error {
+	reader, db, err := e.reader()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	all, err := reader.Status(e.ctx, connect.DefaultScopes(), true)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(e.stdout, all)
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(e.stdout, "No shop is connected yet: `stockroom shops add --shop example.myshopify.com` prints the link to do it.")
+	}
+	for i, shop := range all {
+		if i > 0 {
+			fmt.Fprintln(e.stdout)
+		}
+		printStatus(e, shop)
+	}
+	return nil
+}
+
+func printStatus(e *env, s query.ShopStatus) {
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(e.stdout, "  %-14s %s\n", label, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(e.stdout, "%s: %s\n", s.Shop, s.State)
+	if len(s.ScopesMissing) > 0 {
+		line("not granted", "%s: open /shopify/login?shop=%s to grant them", strings.Join(s.ScopesMissing, ", "), s.Shop)
+	}
+	line("webhooks", "%d subscriptions active, %d received and not applied, %d in quarantine", s.Subscriptions.Active, s.Inbox.New, s.Inbox.Quarantined)
+	for topic, reason := range s.Subscriptions.Missing {
+		line("", "%s is not subscribed: %s", topic, reason)
+	}
+	line("reads owed", "%d", s.Demands)
+	if run := s.LastRun; run != nil {
+		line("last run", "%s %s, queued %s, ended %s%s", run.Kind, run.State, when(run.QueuedAt), when(run.EndedAt), driftText(run.Drift))
+	}
+	for _, name := range mirror.Types {
+		if rows := s.Rows[name]; rows > 0 || !s.VerifiedAt[name].IsZero() {
+			line(name, "%d, verified %s", rows, when(s.VerifiedAt[name]))
+		}
+	}
+}
+
+func driftText(drift []query.DriftCount) string {
+	if len(drift) == 0 {
+		return ""
+	}
+	parts := make([]string, len(drift))
+	for i, d := range drift {
+		parts[i] = fmt.Sprintf("%d %s %s", d.Rows, d.Type, d.Class)
+	}
+	return "; drifted: " + strings.Join(parts, ", ")
+}
+
+func when(t mirror.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.Time.Local().Format(time.DateTime)
+}

@@ -1,0 +1,312 @@
+// Package app builds every part from the settings, starts them in order of
+// their dependence, and stops them in reverse. Commands and end-to-end tests
+// run the whole service through it, in their own process.
+//
+// It promises that a started App is ready to receive, and that a stopped one
+// has stored what it answered 200 and left no goroutine behind. What the parts
+// do is theirs.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"stockroom/internal/apply"
+	"stockroom/internal/config"
+	"stockroom/internal/connect"
+	"stockroom/internal/inbox"
+	"stockroom/internal/jobs"
+	"stockroom/internal/mirror"
+	"stockroom/internal/query"
+	"stockroom/internal/reconcile"
+	"stockroom/internal/secret"
+	"stockroom/internal/shopify"
+	"stockroom/internal/store"
+)
+
+// Options are what an App is built from.
+type Options struct {
+	Config config.Config
+	Log    *slog.Logger
+
+	// HTTP sends requests to Shopify. Default: a client with this package's limits of time.
+	HTTP *http.Client
+	// Listener serves instead of one on Config.ListenAddr.
+	Listener net.Listener
+	// Now is this machine's clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// App is the service. Package cmd and tests call Start once and Stop once.
+type App struct {
+	Options
+	Store   *store.Store
+	Query   *query.Reader
+	Connect *connect.Connector
+	Jobs    *jobs.Jobs
+	Poller  *reconcile.Poller
+
+	unlock    func()
+	inbox     *inbox.Inbox
+	applier   *apply.Inbox
+	hydrator  *reconcile.Hydrator
+	server    *http.Server
+	served    chan error
+}
+
+const (
+	// shopifyTimeout bounds one request to Shopify, which itself gives up after ten seconds.
+	shopifyTimeout = 30 * time.Second
+
+	// Shopify gives a webhook five seconds in all; people's browsers get more.
+	readTimeout  = 15 * time.Second
+	writeTimeout = 60 * time.Second
+	idleTimeout  = 2 * time.Minute
+
+	// stopTimeout bounds how long requests and jobs under way may hold up the end.
+	stopTimeout = 20 * time.Second
+)
+
+// Migrate brings the schema of the database at this URL up to date, the job
+// engine's tables too, and says which it is then.
+func Migrate(ctx context.Context, databaseURL string) (version int64, err error) {
+	db, err := store.Open(ctx, databaseURL, store.ReadWrite)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	if err := jobs.Migrate(ctx, db); err != nil {
+		return 0, err
+	}
+	return db.SchemaVersion(ctx)
+}
+
+// New opens the database and builds the parts. store.ErrLocked says that a
+// service lives on the database already.
+func New(ctx context.Context, options Options) (app *App, err error) {
+	a := &App{Options: options}
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	if a.HTTP == nil {
+		a.HTTP = &http.Client{Timeout: shopifyTimeout}
+	}
+	cfg := a.Config
+	if a.Store, err = store.Open(ctx, cfg.Database.URL.Reveal(), store.ReadWrite); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if a.unlock, err = a.Store.Lock(); err != nil {
+		return nil, err
+	}
+	if err := jobs.Migrate(ctx, a.Store); err != nil {
+		return nil, err
+	}
+	if err := a.build(ctx); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Close gives the database back. It is for an App that was not started; Stop calls it itself.
+func (a *App) Close() error {
+	if a.unlock != nil {
+		a.unlock()
+		a.unlock = nil
+	}
+	return a.Store.Close()
+}
+
+// sealer opens the encryption key: the given one, else the one in the file
+// beside the database, which is made at the first start.
+func (a *App) sealer() (*secret.Sealer, error) {
+	keys := a.Config.EncryptionKeys
+	if keys.Empty() {
+		path := a.Config.Database.KeyFile()
+		made := false
+		var err error
+		if keys, made, err = secret.File(path, secret.NewKeyset); err != nil {
+			return nil, fmt.Errorf("encryption key: %w", err)
+		}
+		if made {
+			a.Log.Info("an encryption key was made: keep a copy of the file, the tokens are lost without it", "file", path)
+		}
+	}
+	sealer, err := secret.OpenSealer(keys)
+	if err != nil {
+		return nil, fmt.Errorf("encryption key: %w", err)
+	}
+	return sealer, nil
+}
+
+func (a *App) build(ctx context.Context) error {
+	cfg, log := a.Config, a.Log
+	sealer, err := a.sealer()
+	if err != nil {
+		return err
+	}
+	a.Query = query.New(a.Store, a.Now)
+	a.Connect = connect.New(connect.Config{
+		Store: a.Store, Sealer: sealer, APIKey: cfg.Shopify.APIKey, Secrets: cfg.Shopify.APISecrets, RedirectURI: cfg.Shopify.RedirectURI,
+		WebhookAddress: cfg.Shopify.WebhookAddress, Scopes: cfg.Shopify.Scopes, APIVersion: cfg.Shopify.APIVersion,
+		ShopURL: cfg.Shopify.ShopURL, HTTP: a.HTTP, Progress: a.progress, Now: a.Now, Log: log,
+		Events: connect.Events{
+			Connected:     func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "import", "connect") },
+			ScopesChanged: func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "poll", "scopes") },
+			KeysChanged:   func() { a.inbox.Invalidate() },
+		},
+	})
+
+	reading := reconcile.Config{
+		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Now: a.Now, Log: log.With("component", "reconcile"),
+		MaxDelete: reconcile.Fuse{Percent: cfg.Poll.MaxDelete.Percent, Rows: int64(cfg.Poll.MaxDelete.Rows)},
+	}
+	a.hydrator = reconcile.NewHydrator(reading)
+	a.Poller = reconcile.NewPoller(reading, a.hydrator)
+	a.applier = apply.NewInbox(apply.InboxConfig{
+		Store: a.Store, Decode: decode, Control: a.Connect.Control, Wrote: a.hydrator.Wake, Now: a.Now, Log: log.With("component", "apply"),
+	})
+	a.inbox = inbox.New(inbox.Config{
+		Store: a.Store, Secrets: func() []secret.Secret { return cfg.Shopify.APISecrets }, Now: a.Now, Wake: a.applier.Wake, Log: log,
+		Known: func(topic string) bool { _, known := shopify.TopicNamed(topic); return known },
+	})
+	a.Jobs, err = jobs.New(jobs.Config{
+		Store: a.Store, Poller: a.Poller, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
+		PollSchedule: cfg.Poll.Schedule, PollZone: cfg.Poll.Zone, PollSpread: cfg.Poll.Spread,
+		RetentionDone: cfg.WebhookRetention, RetentionQuarantined: cfg.WebhookRetentionFailed, Now: a.Now, Log: log.With("component", "jobs"),
+	})
+	return err
+}
+
+// decode reads a webhook. Where the address did not prove whose it is, what it
+// names is read back rather than believed.
+func decode(d store.Delivery) (apply.Learned, error) {
+	delivery := shopify.Delivery{Topic: d.Topic, Body: d.Body, TriggeredAt: d.TriggeredAt, ReceivedAt: d.ReceivedAt}
+	if !d.Bound {
+		demands, err := shopify.DecodeClaim(delivery)
+		return apply.Learned{Demands: demands}, err
+	}
+	heard, err := shopify.Decode(delivery)
+	return apply.Learned{Observations: heard.Observations, Demands: heard.Demands}, err
+}
+
+// queue opens a full read of a shop.
+func (a *App) queue(ctx context.Context, shop store.Shop, kind, reason string) error {
+	_, err := a.Jobs.QueueRun(ctx, store.Run{ShopID: shop.ID, Kind: kind, Reason: reason})
+	return err
+}
+
+// audit mends a shop's webhook subscriptions before a full read, where there is
+// an address to subscribe.
+func (a *App) audit(ctx context.Context, shop store.Shop) error {
+	_, err := a.Connect.AuditSubscriptions(ctx, shop)
+	return err
+}
+
+// progress tells how far a shop's newest run is, for the page that its merchant sees.
+func (a *App) progress(ctx context.Context, shop int64) (connect.Progress, error) {
+	var runs []store.Run
+	err := a.Store.View(ctx, func(tx *store.Tx) (err error) {
+		runs, err = tx.Runs(shop, 1)
+		return err
+	})
+	if err != nil || len(runs) == 0 {
+		return connect.Progress{}, err
+	}
+	run := runs[0]
+	at, err := reconcile.ReadProgress(run)
+	shown := connect.Progress{State: string(run.State), Over: run.State.Over(), Error: run.Error}
+	for _, list := range shopify.Lists() {
+		if progress := at.Lists[list.Name]; progress != nil {
+			shown.Counts = append(shown.Counts, connect.Count{Name: list.Name, N: progress.Rows, Done: progress.Done})
+		}
+	}
+	return shown, err
+}
+
+// Start sets the parts going, the listener last. ctx carries values only; Stop ends the App.
+func (a *App) Start(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	if a.Config.Roles.Worker {
+		if err := a.hydrator.Start(ctx); err != nil {
+			return err
+		}
+		if err := a.applier.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if err := a.Jobs.Start(ctx); err != nil {
+		return err
+	}
+	for _, token := range a.Config.Shopify.Tokens {
+		if _, err := a.Connect.ImportToken(ctx, token.Domain, token.Token); err != nil {
+			return fmt.Errorf("%s: %w", token.Setting, err)
+		}
+	}
+	if !a.Config.Roles.Web {
+		return nil
+	}
+	a.inbox.Start()
+	handler, err := a.handler()
+	if err != nil {
+		return err
+	}
+	if a.Listener == nil {
+		if a.Listener, err = net.Listen("tcp", a.Config.ListenAddr); err != nil {
+			return fmt.Errorf("LISTEN_ADDR: %w", err)
+		}
+	}
+	a.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelWarn),
+	}
+	a.served = make(chan error, 1)
+	go func() { a.served <- a.server.Serve(a.Listener) }()
+	a.Log.Info("listening", "address", a.Listener.Addr().String())
+	return nil
+}
+
+// Stop ends the App: no new requests, what was received is stored, jobs are
+// interrupted, the database is closed last.
+func (a *App) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	var errs []error
+	if a.server != nil {
+		if err := a.server.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop serving: %w", err))
+		}
+		if err := <-a.served; !errors.Is(err, http.ErrServerClosed) {
+			errs = append(errs, fmt.Errorf("serve: %w", err))
+		}
+		a.inbox.Stop()
+	}
+	errs = append(errs, a.Jobs.Stop(ctx))
+	a.applier.Stop()
+	a.hydrator.Stop()
+	return errors.Join(append(errs, a.Close())...)
+}
+
+// Settled reports whether nothing that a shop told is still to be applied or
+// read back; second looks at lagging totals do not count.
+func (a *App) Settled(ctx context.Context, shop int64) (settled bool, err error) {
+	err = a.Store.View(ctx, func(tx *store.Tx) error {
+		oldest, err := tx.OldestNew(shop)
+		if err != nil {
+			return err
+		}
+		owed, _, err := tx.CountDemands(shop, mirror.At(a.Now()))
+		settled = oldest == 0 && owed == 0
+		return err
+	})
+	return settled, err
+}
