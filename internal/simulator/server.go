@@ -105,6 +105,12 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 	if !allow(w, r, http.MethodPost) {
 		return
 	}
+	// Read first: a server sees that its caller is gone only when nothing is left to read.
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQueryBytes))
+	if err != nil {
+		writeJSON(w, http.StatusBadRequest, map[string]string{"errors": "Bad Request"})
+		return
+	}
 	faults := s.Faults()
 	if !pause(r.Context(), time.Duration(faults.Slow)) {
 		return
@@ -134,11 +140,6 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" && kind != "application/graphql" {
 		writeJSON(w, http.StatusUnsupportedMediaType, map[string]string{"errors": "Unsupported Media Type"})
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQueryBytes))
-	if err != nil {
-		writeJSON(w, http.StatusBadRequest, map[string]string{"errors": "Bad Request"})
 		return
 	}
 	request := graph.Request{Query: string(body)}
