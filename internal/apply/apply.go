@@ -102,7 +102,7 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 	if err := tx.AddDemands(batch.Shop, demands, now); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
-	if err := locationsTurned(tx, batch, steps, now); err != nil {
+	if err := locationsChanged(tx, batch, records, now); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
 	return steps, nil
@@ -147,43 +147,23 @@ func demandFor(key mirror.Key, parent mirror.GID, asOf mirror.Instant, delay tim
 	return mirror.Demand{Read: mirror.InfoOf(key.Kind).Read, ID: key.ReadID(parent), AsOf: asOf, Delay: delay}
 }
 
-// locationsTurned asks for the items that have stock at a location which was
-// opened or closed: that changes what is for sale, and no webhook tells of it.
-// A full read looks at all items anyway.
-func locationsTurned(tx *store.Tx, batch Batch, steps []Step, now mirror.Instant) error {
+// locationsChanged asks for the items that have stock at a location which
+// changed: its opening and closing move what is for sale, and no webhook tells
+// of that. The two look alike when they come close together, for a body is built
+// when it is sent, so any change counts. A full read looks at all items anyway.
+func locationsChanged(tx *store.Tx, batch Batch, before map[mirror.Key]store.Record, now mirror.Instant) error {
 	if batch.CompleteRead != 0 {
 		return nil
 	}
-	for _, step := range steps {
-		if step.Key.Kind != mirror.KindLocation || step.Before.Digest == step.After.Digest {
+	for _, o := range batch.Observations {
+		if o.Key.Kind != mirror.KindLocation || o.Content == nil || mirror.DigestOf(o.Content) == before[o.Key].State.Digest {
 			continue
 		}
-		was, err := activeIn(step.Before)
-		if err != nil {
+		if err := tx.DemandItemsAt(batch.Shop, o.Key.ID, o.AsOf, now); err != nil {
 			return err
-		}
-		is, err := activeIn(step.After)
-		if err != nil {
-			return err
-		}
-		if was != is {
-			if err := tx.DemandItemsAt(batch.Shop, step.Key.ID, step.Last.AsOf, now); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
-}
-
-func activeIn(s mirror.State) (bool, error) {
-	if s.Content == nil {
-		return false, nil
-	}
-	content, err := mirror.Decode(mirror.KindLocation, s.Content)
-	if err != nil {
-		return false, err
-	}
-	return content.(*mirror.Location).IsActive, nil
 }
 
 // touchedProducts are the products whose entry in the read model may be out of date.

@@ -265,6 +265,24 @@ func TestVariantThatLeftIsHiddenWhateverOrderTheSetsComeIn(t *testing.T) {
 	}
 }
 
+// TestChangedLocationOwesAReadOfItsItems: what is for sale moves with it, and no webhook says so.
+func TestChangedLocationOwesAReadOfItsItems(t *testing.T) {
+	const shelf, item mirror.GID = "gid://shopify/Location/7", "gid://shopify/InventoryItem/3"
+	b := newBench(t)
+	location := func(active bool, updated int) mirror.Observation {
+		return observe(t, shelf, mirror.Location{Name: "Shelf", IsActive: active, UpdatedAt: mirror.TimeOf(at(updated).Time())}, mirror.FromWebhook, at(updated))
+	}
+	level := mirror.InventoryLevel{InventoryItemID: item, LocationID: shelf, UpdatedAt: mirror.TimeOf(at(1).Time())}
+	elsewhere := mirror.InventoryLevel{InventoryItemID: "gid://shopify/InventoryItem/4", LocationID: "gid://shopify/Location/77", UpdatedAt: mirror.TimeOf(at(1).Time())}
+	b.apply(apply.Batch{Observations: []mirror.Observation{location(true, 1),
+		observe(t, level.ID(), level, mirror.FromWebhook, at(1)), observe(t, elsewhere.ID(), elsewhere, mirror.FromWebhook, at(1))}})
+	b.apply(apply.Batch{Observations: []mirror.Observation{location(false, 2)}})
+	due := b.demands(at(10))
+	if len(due) != 1 || due[0].Read != mirror.ReadItem || due[0].ID != item || due[0].AsOf != at(2) {
+		t.Errorf("demands %+v; want one read of %s sent after %v", due, item, at(2))
+	}
+}
+
 // TestInboxQuarantinesWhatCannotBeReadAndGoesOn: a bad webhook stops no other.
 func TestInboxQuarantinesWhatCannotBeReadAndGoesOn(t *testing.T) {
 	b := newBench(t)
