@@ -102,11 +102,15 @@ func NewClient(cfg Config) (*Client, error) {
 }
 
 // withoutRedirects copies a client so that it hands redirects back: following
-// one would take the token or secret along to wherever it points.
+// one would take the token or secret along to wherever it points. A client that
+// would wait for ever gets a limit.
 func withoutRedirects(client *http.Client) *http.Client {
-	own := http.Client{Timeout: requestTimeout}
+	var own http.Client
 	if client != nil {
 		own = *client
+	}
+	if own.Timeout == 0 {
+		own.Timeout = requestTimeout
 	}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &own

@@ -163,6 +163,37 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	})
 }
 
+func TestRetryAfterHoldsTheShopsOtherCallsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var second time.Duration
+		calls := 0
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			if calls++; calls == 1 {
+				w.Header().Set("Retry-After", "20")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			second = max(second, time.Since(start))
+			if second < 20*time.Second {
+				t.Errorf("called again after %s", second)
+			}
+			io.WriteString(w, "{"+scopesAnswer+"}")
+		})
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := client.GrantedScopes(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait() // The first call was refused and waits.
+		if _, err := client.GrantedScopes(t.Context()); err != nil {
+			t.Error(err)
+		}
+		group.Wait()
+	})
+}
+
 func TestRejectedTokenIsRefreshedOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -237,6 +268,27 @@ func TestOtherServedVersionIsToldOnceAndReadingGoesOn(t *testing.T) {
 		}
 		if got := strings.Count(log.String(), "2027-01"); got != 1 {
 			t.Errorf("%d warnings, want 1: %s", got, log.String())
+		}
+	})
+}
+
+func TestSilentShopIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			if calls++; calls == 1 {
+				operation(r) // Until the body is read the server does not see the caller leave.
+				<-r.Context().Done()
+				return
+			}
+			io.WriteString(w, "{"+scopesAnswer+"}")
+		})
+		start := time.Now()
+		if _, err := client.GrantedScopes(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took < requestTimeout || took > requestTimeout+2*time.Second {
+			t.Errorf("came back after %s, want %s and the back-off", took, requestTimeout)
 		}
 	})
 }

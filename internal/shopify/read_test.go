@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify/admin"
@@ -216,6 +217,33 @@ func TestVariantsOfOneItemAreReadToTheirEnd(t *testing.T) {
 		}
 		if kinds[mirror.KindProductVariantDerived] != 7 || kinds[mirror.KindProductDerived] != 2 || kinds[mirror.KindInventoryItem] != 1 {
 			t.Errorf("read %v", kinds)
+		}
+	})
+}
+
+func TestWhatTookSeveralCallsIsAsOfTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, calls := time.Now(), 0
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Date"] = nil // Both clocks are one here.
+			if name, _ := operation(r); name == "ListCollections" {
+				io.WriteString(w, `{"data":{"collections":{"nodes":[`+collectionText(1, more)+`],"pageInfo":`+last+`}}}`)
+				return
+			}
+			if calls++; calls < 3 { // Makes time pass.
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			io.WriteString(w, `{"data":{"collection":{"products":{"nodes":[],"pageInfo":`+last+`}}}}`)
+		})
+		page, err := listNamed(t, "collections").Page(t.Context(), client, "")
+		if err != nil || page.AsOf != mirror.At(start) || time.Since(start) < time.Second {
+			t.Errorf("asOf %s, began %s, %v", page.AsOf, start, err)
+		}
+		for _, o := range page.Observations {
+			if o.AsOf != page.AsOf || o.Heard != page.AsOf {
+				t.Errorf("%s is as of %s, heard %s", o.Key, o.AsOf, o.Heard)
+			}
 		}
 	})
 }
