@@ -284,6 +284,7 @@ func (c *courier) send(ctx context.Context, p *parcel) {
 		return
 	}
 	p.tries++
+	p.installation.delivered(p, result.ok()) // Before another sender may hold the parcel.
 	again := result.ok() && p.copies > 0
 	c.finish(p, !again, func() {
 		p.log.Attempts = append(p.log.Attempts, result)
@@ -301,7 +302,6 @@ func (c *courier) send(ctx context.Context, p *parcel) {
 			p.log.Done = true
 		}
 	})
-	p.installation.delivered(p, result.ok())
 }
 
 // finish ends a sender's hold on a parcel. tried tells that Quiet need not

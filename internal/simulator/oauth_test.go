@@ -338,11 +338,16 @@ func TestUninstallKillsTokensAndSubscriptionsAndTells(t *testing.T) {
 func TestRedactionFollowsAfterTwoDaysUnlessReinstalled(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			var topics []string
+			var (
+				mu     sync.Mutex
+				topics []string
+			)
 			sim := simulator.New(simulator.Config{
 				Apps: []simulator.App{{ClientID: clientID, Secrets: []string{secret}, Webhooks: []simulator.AppWebhook{
 					{Topic: "app/uninstalled", URI: "https://app.example.com/"}, {Topic: "shop/redact", URI: "https://app.example.com/"}}}},
 				Deliver: &http.Client{Transport: receiver(func(r *http.Request) int {
+					mu.Lock()
+					defer mu.Unlock()
 					topics = append(topics, r.Header.Get("X-Shopify-Topic"))
 					return http.StatusOK
 				})},
@@ -367,10 +372,14 @@ func TestRedactionFollowsAfterTwoDaysUnlessReinstalled(t *testing.T) {
 				}
 			}
 			<-time.After(47 * time.Hour)
+			mu.Lock()
 			if !slices.Equal(topics, []string{"app/uninstalled"}) {
 				t.Errorf("after 47 hours heard %q", topics)
 			}
+			mu.Unlock()
 			<-time.After(2 * time.Hour)
+			mu.Lock()
+			defer mu.Unlock()
 			if got := slices.Contains(topics, "shop/redact"); got == back {
 				t.Errorf("reinstalled %v, redacted %v", back, got)
 			}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -355,11 +357,14 @@ func (r receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 func TestRetriesEndAfterFourHoursAndTakeTheSubscriptionAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (
+			mu    sync.Mutex
 			times []time.Time
 			ids   = map[string]bool{}
 			sizes = map[int64]bool{}
 		)
 		deliver := &http.Client{Transport: receiver(func(r *http.Request) int {
+			mu.Lock()
+			defer mu.Unlock()
 			times = append(times, time.Now())
 			ids[r.Header.Get("X-Shopify-Webhook-Id")] = true
 			sizes[r.ContentLength] = true
@@ -396,12 +401,14 @@ func TestRetriesEndAfterFourHoursAndTakeTheSubscriptionAlong(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(5 * time.Hour)
+		mu.Lock()
 		if len(times) != 18 || len(ids) != 2 || len(sizes) != 2 {
 			t.Errorf("%d attempts under %d ids with %d bodies; want 9 for each of two, with their original bodies", len(times), len(ids), len(sizes))
 		}
 		if took := times[len(times)-1].Sub(start); took < 3*time.Hour+50*time.Minute || took > 4*time.Hour+time.Minute {
 			t.Errorf("the last attempt came after %v", took)
 		}
+		mu.Unlock()
 		if left := access.Installation.Subscriptions(); len(left) != 0 {
 			t.Errorf("subscriptions left: %v", left)
 		}
@@ -409,6 +416,8 @@ func TestRetriesEndAfterFourHoursAndTakeTheSubscriptionAlong(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(5 * time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(times) != 27 {
 			t.Errorf("%d attempts; the subscription of the app's configuration must stay", len(times))
 		}
@@ -419,9 +428,10 @@ func firstVariant(s *simulator.Shop) int64 { return s.Variants.IDs()[0] }
 
 func TestOneSuccessKeepsTheSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		status := http.StatusServiceUnavailable
+		var status atomic.Int64
+		status.Store(http.StatusServiceUnavailable)
 		sim := simulator.New(simulator.Config{Apps: []simulator.App{{ClientID: clientID, Secrets: []string{secret}}},
-			Deliver: &http.Client{Transport: receiver(func(r *http.Request) int { return status })}})
+			Deliver: &http.Client{Transport: receiver(func(*http.Request) int { return int(status.Load()) })}})
 		shop, err := sim.AddShop(domain, simulator.Catalogue{Products: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -447,9 +457,9 @@ func TestOneSuccessKeepsTheSubscription(t *testing.T) {
 		}
 		update()
 		<-time.After(time.Hour)
-		status = http.StatusOK
+		status.Store(http.StatusOK)
 		update()
-		status = http.StatusServiceUnavailable
+		status.Store(http.StatusServiceUnavailable)
 		<-time.After(5 * time.Hour)
 		if left := access.Installation.Subscriptions(); len(left) != 1 {
 			t.Errorf("subscriptions left: %v", left)
