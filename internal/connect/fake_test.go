@@ -57,6 +57,7 @@ type fakeShopify struct {
 	subscriptions []subscription
 	refuse        map[string]string // By topic: the user error of a new subscription.
 	beforeCall    func(operation string)
+	beforeToken   func()
 }
 
 type subscription struct {
@@ -80,6 +81,9 @@ func (f *fakeShopify) token(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_ = r.ParseForm()
+	if f.beforeToken != nil {
+		f.beforeToken()
+	}
 	f.forms = append(f.forms, r.PostForm)
 	grant := "exchange"
 	if r.PostForm.Get("grant_type") == "refresh_token" {
@@ -129,7 +133,10 @@ func (f *fakeShopify) graphql(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("X-Shopify-Api-Version", r.PathValue("version"))
-	_ = json.NewEncoder(w).Encode(map[string]any{"data": f.answer(request.OperationName, request.Variables)})
+	// The bucket is always full, so that no test waits for it.
+	cost := map[string]any{"requestedQueryCost": 10, "actualQueryCost": 10,
+		"throttleStatus": map[string]any{"maximumAvailable": 20000, "currentlyAvailable": 20000, "restoreRate": 1000}}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": f.answer(request.OperationName, request.Variables), "extensions": map[string]any{"cost": cost}})
 }
 
 func (f *fakeShopify) hook() func(string) {
@@ -224,6 +231,7 @@ type world struct {
 	c       *connect.Connector
 	server  *httptest.Server
 	browser *http.Client
+	config  connect.Config
 	logs    *safeBuffer
 	skip    atomic.Int64 // Nanoseconds that the clock is ahead.
 
@@ -292,7 +300,8 @@ func newWorld(t *testing.T, change ...func(*connect.Config)) *world {
 	for _, c := range change {
 		c(&config)
 	}
-	w.c = connect.New(config)
+	w.config = config
+	w.c = w.restart()
 	mux := http.NewServeMux()
 	mux.Handle("/shopify/", w.c.Handler())
 	mux.Handle("/connected", w.c.Handler())
@@ -314,6 +323,9 @@ func (w *world) newBrowser() *http.Client {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client
 }
+
+// restart makes a connector that remembers nothing but what is stored.
+func (w *world) restart() *connect.Connector { return connect.New(w.config) }
 
 func (w *world) later(d time.Duration) { w.skip.Add(int64(d)) }
 
