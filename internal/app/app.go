@@ -51,12 +51,13 @@ type App struct {
 	Jobs    *jobs.Jobs
 	Poller  *reconcile.Poller
 
-	unlock    func()
-	inbox     *inbox.Inbox
-	applier   *apply.Inbox
-	hydrator  *reconcile.Hydrator
-	server    *http.Server
-	served    chan error
+	unlock   func()
+	inbox    *inbox.Inbox
+	applier  *apply.Inbox
+	hydrator *reconcile.Hydrator
+	server   *http.Server
+	served   chan struct{} // Closed when the listener has ended.
+	failed   chan error
 }
 
 const (
@@ -89,15 +90,8 @@ func Migrate(ctx context.Context, databaseURL string) (version int64, err error)
 // New opens the database and builds the parts. store.ErrLocked says that a
 // service lives on the database already.
 func New(ctx context.Context, options Options) (app *App, err error) {
-	a := &App{Options: options}
-	if a.Now == nil {
-		a.Now = time.Now
-	}
-	if a.HTTP == nil {
-		a.HTTP = &http.Client{Timeout: shopifyTimeout}
-	}
-	cfg := a.Config
-	if a.Store, err = store.Open(ctx, cfg.Database.URL.Reveal(), store.ReadWrite); err != nil {
+	a := newApp(options)
+	if a.Store, err = store.Open(ctx, a.Config.Database.URL.Reveal(), store.ReadWrite); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -111,10 +105,53 @@ func New(ctx context.Context, options Options) (app *App, err error) {
 	if err := jobs.Migrate(ctx, a.Store); err != nil {
 		return nil, err
 	}
-	if err := a.build(ctx); err != nil {
+	if err := a.build(); err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// Beside builds an App for a command that acts beside a service, or in its
+// place: it is never started, hands its jobs in, and neither makes nor migrates
+// a database. Close ends it.
+func Beside(ctx context.Context, options Options) (app *App, err error) {
+	a := newApp(options)
+	a.Config.Roles = config.Roles{}
+	if a.Store, err = OpenBeside(ctx, a.Config.Database.URL.Reveal()); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if a.unlock, err = a.Store.Lock(); err != nil && !errors.Is(err, store.ErrLocked) {
+		return nil, err
+	}
+	if err := a.build(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// OpenBeside opens the database for a small change, beside a running service.
+func OpenBeside(ctx context.Context, databaseURL string) (*store.Store, error) {
+	return store.Open(ctx, databaseURL, store.Beside)
+}
+
+// Alone reports whether no service lives on the database: then nobody else
+// carries out what is handed in.
+func (a *App) Alone() bool { return a.unlock != nil }
+
+func newApp(options Options) *App {
+	a := &App{Options: options, failed: make(chan error, 1)}
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	if a.HTTP == nil {
+		a.HTTP = &http.Client{Timeout: shopifyTimeout}
+	}
+	return a
 }
 
 // Close gives the database back. It is for an App that was not started; Stop calls it itself.
@@ -148,7 +185,7 @@ func (a *App) sealer() (*secret.Sealer, error) {
 	return sealer, nil
 }
 
-func (a *App) build(ctx context.Context) error {
+func (a *App) build() error {
 	cfg, log := a.Config, a.Log
 	sealer, err := a.sealer()
 	if err != nil {
@@ -269,11 +306,19 @@ func (a *App) Start(ctx context.Context) error {
 		Handler: handler, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelWarn),
 	}
-	a.served = make(chan error, 1)
-	go func() { a.served <- a.server.Serve(a.Listener) }()
+	a.served = make(chan struct{})
+	go func() {
+		defer close(a.served)
+		if err := a.server.Serve(a.Listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("serve: %w", err)
+		}
+	}()
 	a.Log.Info("listening", "address", a.Listener.Addr().String())
 	return nil
 }
+
+// Failed tells when the App cannot serve any more. It must be stopped then.
+func (a *App) Failed() <-chan error { return a.failed }
 
 // Stop ends the App: no new requests, what was received is stored, jobs are
 // interrupted, the database is closed last.
@@ -285,9 +330,7 @@ func (a *App) Stop(ctx context.Context) error {
 		if err := a.server.Shutdown(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop serving: %w", err))
 		}
-		if err := <-a.served; !errors.Is(err, http.ErrServerClosed) {
-			errs = append(errs, fmt.Errorf("serve: %w", err))
-		}
+		<-a.served
 		a.inbox.Stop()
 	}
 	errs = append(errs, a.Jobs.Stop(ctx))

@@ -1,14 +1,17 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"stockroom/internal/api"
+	"stockroom/internal/dashboard"
 	"stockroom/internal/inbox"
 	"stockroom/internal/store"
 )
@@ -25,16 +28,42 @@ func (a *App) handler() (http.Handler, error) {
 	for _, path := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/docs"} {
 		mux.Handle(path, rest)
 	}
+	board, err := a.dashboard()
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/admin/", board)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET /{$}", a.root)
 	return a.logged(mux), nil
 }
 
+// dashboard builds the admin's pages, with the given password or the one in
+// the file beside the database, which is made at the first start.
+func (a *App) dashboard() (*dashboard.Dashboard, error) {
+	file := a.Config.AdminPasswordFile()
+	password, made, err := dashboard.Password(a.Config.AdminPassword, file)
+	if err != nil {
+		return nil, err
+	}
+	if made {
+		a.Log.Info("a password for /admin/ was made", "file", file)
+	}
+	return dashboard.New(dashboard.Config{
+		Store: a.Store, Reader: a.Query, Now: a.Now, Log: a.Log, Password: password, Scopes: a.Connect.Scopes,
+		Poll: func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "poll", "manual") },
+	})
+}
+
 // root is where Shopify sends a merchant who opens the app, where a person
 // looks first, and what a load balancer asks.
 func (a *App) root(w http.ResponseWriter, r *http.Request) {
 	if a.Connect.Launch(w, r) {
+		return
+	}
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, "/admin/", http.StatusSeeOther)
 		return
 	}
 	answer(w, http.StatusOK, "ok")

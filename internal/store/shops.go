@@ -96,6 +96,31 @@ func (t *Tx) Shops() ([]Shop, error) {
 	return list(t, `SELECT `+shopColumns+` FROM shops ORDER BY domain`, nil, scanShop)
 }
 
+// shopTables are the tables with rows of a shop, those that others refer to last.
+var shopTables = []string{
+	"product_search", "api_keys", "subscriptions", "daily_runs", "complete_reads", "inbox", "demands", "changes", "records", "runs",
+}
+
+// EraseShop deletes a shop and all that is known of it, but for receipts.
+func (t *Tx) EraseShop(shop int64) error {
+	statements := []string{
+		`DELETE FROM product_tokens WHERE rowid IN (SELECT rowid FROM product_search WHERE shop_id = $1)`,
+		`DELETE FROM run_records WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
+		`DELETE FROM drift WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
+		`DELETE FROM sessions WHERE scope = 'connected:' || (SELECT domain FROM shops WHERE id = $1)`,
+		`DELETE FROM oauth_states WHERE domain = (SELECT domain FROM shops WHERE id = $1)`,
+	}
+	for _, table := range shopTables {
+		statements = append(statements, `DELETE FROM `+table+` WHERE shop_id = $1`)
+	}
+	for _, statement := range append(statements, `DELETE FROM shops WHERE id = $1`) {
+		if _, err := t.exec(statement, shop); err != nil {
+			return fmt.Errorf("erase shop %d: %w", shop, err)
+		}
+	}
+	return nil
+}
+
 // Subscription is a webhook subscription as the last audit left it.
 type Subscription struct {
 	Topic     string

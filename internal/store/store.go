@@ -49,6 +49,9 @@ type Mode int
 const (
 	// ReadWrite creates the file and brings its schema up to date.
 	ReadWrite Mode = iota
+	// Beside writes to an existing file whose schema must be current, beside a
+	// running service: it neither makes nor migrates a database.
+	Beside
 	// ReadOnly opens an existing file whose schema must be current, beside a running service.
 	ReadOnly
 )
@@ -64,12 +67,17 @@ func Open(ctx context.Context, databaseURL string, mode Mode) (*Store, error) {
 	}
 	s := &Store{path: path}
 	var err error
-	if mode == ReadWrite {
-		if s.write, err = openPool(path, 1, "_txlock=immediate"); err != nil {
+	switch mode {
+	case ReadWrite:
+		if s.write, err = openPool(path, 1, "mode=rwc&_txlock=immediate"); err != nil {
 			return nil, err
 		}
 		if err := s.migrate(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
+		}
+	case Beside:
+		if s.write, err = openPool(path, 1, "mode=rw&_txlock=immediate"); err != nil {
+			return nil, err
 		}
 	}
 	if s.read, err = openPool(path, readers, "mode=ro"); err != nil {

@@ -1,6 +1,33 @@
 package store
 
-import "testing"
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// TestEveryTableOfAShopIsErased: a table that is added later must not keep what was erased.
+func TestEveryTableOfAShopIsErased(t *testing.T) {
+	db, err := Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "stockroom.db"), ReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.View(t.Context(), func(tx *Tx) error {
+		return tx.each(`SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'shop_id'`, nil,
+			func(scan func(...any) error) error {
+				var table string
+				err := scan(&table)
+				if !slices.Contains(shopTables, table) {
+					t.Errorf("table %s has rows of a shop, and EraseShop does not know it", table)
+				}
+				return err
+			})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 func TestUnnumbered(t *testing.T) {
 	for query, want := range map[string]string{

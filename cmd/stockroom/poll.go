@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"stockroom/internal/app"
+	"stockroom/internal/config"
+	"stockroom/internal/reconcile"
+	"stockroom/internal/store"
+)
+
+type pollCommand struct {
+	Shop            string `help:"The shop's full myshopify domain. Default: all connected shops."`
+	AcceptDeletions bool   `help:"Let deletions through that POLL_MAX_DELETE holds back. Needs --shop."`
+	JSON            bool   `help:"Print JSON."`
+}
+
+// polled is how one shop's run ended.
+type polled struct {
+	Shop   string           `json:"shop"`
+	Run    int64            `json:"run"`
+	State  store.RunState   `json:"state"`
+	Error  string           `json:"error,omitempty"`
+	Report reconcile.Report `json:"report"`
+}
+
+// progressStep is how often a run under way is looked at.
+const progressStep = 250 * time.Millisecond
+
+func (c *pollCommand) Run(e *env) error {
+	if c.AcceptDeletions && c.Shop == "" {
+		return usageError{errors.New("--accept-deletions needs --shop: it is meant for one shop whose deletions were looked at")}
+	}
+	cfg, err := e.load(config.NeedDatabase | config.NeedKeys | config.NeedShopify | config.NeedSync)
+	if err != nil {
+		return err
+	}
+	beside, err := app.Beside(e.ctx, app.Options{Config: cfg, Log: e.logger(cfg)})
+	if err != nil {
+		return err
+	}
+	defer beside.Close()
+	shops, err := c.shops(e, beside)
+	if err != nil {
+		return err
+	}
+	all := []polled{}
+	ok := true
+	for _, shop := range shops {
+		run, err := c.poll(e, beside, shop)
+		if err != nil {
+			return fmt.Errorf("poll %s: %w", shop.Domain, err)
+		}
+		report, err := reconcile.ReadReport(run)
+		if err != nil {
+			return err
+		}
+		ok = ok && run.State == store.RunOK
+		all = append(all, polled{shop.Domain, run.ID, run.State, run.Error, report})
+		if !c.JSON {
+			fmt.Fprintf(e.stdout, "%s: the poll ended %s.\n%s", shop.Domain, run.State, report.Text())
+		}
+	}
+	if c.JSON {
+		if err := printJSON(e.stdout, all); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return errSilent // Each report says why.
+	}
+	return nil
+}
+
+func (c *pollCommand) shops(e *env, beside *app.App) ([]store.Shop, error) {
+	var shops []store.Shop
+	err := beside.Store.View(e.ctx, func(tx *store.Tx) error {
+		all, err := tx.Shops()
+		for _, shop := range all {
+			if shop.Domain == c.Shop || c.Shop == "" && shop.State == store.ShopConnected {
+				shops = append(shops, shop)
+			}
+		}
+		return err
+	})
+	if err == nil && len(shops) == 0 {
+		if c.Shop != "" {
+			return nil, fmt.Errorf("no shop %s is known: `stockroom shops list` shows those that are", c.Shop)
+		}
+		return nil, errors.New("no shop is connected yet: `stockroom shops add --shop example.myshopify.com` prints the link to do it")
+	}
+	return shops, err
+}
+
+// poll hands a run in and follows it. A running service carries it out; where
+// none runs, this process does.
+func (c *pollCommand) poll(e *env, beside *app.App, shop store.Shop) (store.Run, error) {
+	run, err := beside.Jobs.QueueRun(e.ctx, store.Run{ShopID: shop.ID, Kind: "poll", Reason: "manual", AcceptDeletions: c.AcceptDeletions})
+	if err != nil {
+		return run, err
+	}
+	ctx, done := context.WithCancelCause(e.ctx)
+	defer done(nil)
+	if beside.Alone() {
+		go func() {
+			_, err := beside.Poller.Run(ctx, run.ID)
+			if err != nil {
+				done(err)
+			}
+		}()
+	}
+	bar := progressBar{out: e.stderr, shown: !c.JSON && term.IsTerminal(int(os.Stderr.Fd()))}
+	defer bar.clear()
+	ticker := time.NewTicker(progressStep)
+	defer ticker.Stop()
+	for {
+		err := beside.Store.View(e.ctx, func(tx *store.Tx) (err error) {
+			run, err = tx.RunByID(run.ID)
+			return err
+		})
+		if err != nil || run.State.Over() {
+			return run, err
+		}
+		bar.show(shop.Domain, run)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+				return run, cause
+			}
+			return run, errors.New("interrupted: the run is kept, and goes on where it was when it is polled again")
+		}
+	}
+}
+
+// progressBar is one line that is written over itself.
+type progressBar struct {
+	out   io.Writer
+	shown bool
+	width int
+}
+
+func (b *progressBar) show(domain string, run store.Run) {
+	if !b.shown {
+		return
+	}
+	var progress reconcile.Progress
+	if json.Unmarshal(run.Progress, &progress) != nil {
+		return // It is only a line to look at.
+	}
+	var rows int64
+	done := 0
+	for _, list := range progress.Lists {
+		rows += list.Rows
+		if list.Done {
+			done++
+		}
+	}
+	line := fmt.Sprintf("%s: %s, %d rows, %d lists done", domain, nonEmpty(progress.Now, string(run.State)), rows, done)
+	b.clear()
+	fmt.Fprint(b.out, line)
+	b.width = len(line)
+}
+
+func (b *progressBar) clear() {
+	if b.width > 0 {
+		fmt.Fprintf(b.out, "\r%*s\r", b.width, "")
+		b.width = 0
+	}
+}
+
+func nonEmpty(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"stockroom/internal/app"
+	"stockroom/internal/config"
+	"stockroom/internal/connect"
+	"stockroom/internal/secret"
+	"stockroom/internal/shopify"
+	"stockroom/internal/store"
+)
+
+type shopsCommand struct {
+	List   shopsList   `cmd:"" help:"List the shops."`
+	Add    shopsAdd    `cmd:"" help:"Print the link by which a shop connects, or connect one by a token."`
+	Remove shopsRemove `cmd:"" help:"Forget a shop: its secrets, its copy, its webhooks, its keys."`
+}
+
+type shopsList struct {
+	JSON bool `help:"Print JSON."`
+}
+
+func (c *shopsList) Run(e *env) error {
+	reader, db, err := e.reader()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	all, err := reader.Status(e.ctx, connect.DefaultScopes(), false)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(e.stdout, all)
+	}
+	return table(e.stdout, "SHOP\tSTATE\tLAST RUN\tWEBHOOKS WAITING", func(add func(...any)) {
+		for _, shop := range all {
+			last := "none"
+			if shop.LastRun != nil {
+				last = fmt.Sprintf("%s %s", shop.LastRun.Kind, shop.LastRun.State)
+			}
+			add(shop.Shop, shop.State, last, shop.Inbox.New)
+		}
+	})
+}
+
+type shopsAdd struct {
+	Shop      string `required:"" help:"The shop's full myshopify domain."`
+	TokenFile string `type:"existingfile" help:"A file that holds an Admin API access token of the shop. Without it the login link is printed."`
+}
+
+func (c *shopsAdd) Run(e *env) error {
+	domain, err := shopify.ShopDomain(c.Shop)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.TokenFile == "" {
+		return c.printLink(e, domain)
+	}
+	token, err := readToken(c.TokenFile)
+	if err != nil {
+		return err
+	}
+	cfg, err := e.load(config.NeedDatabase | config.NeedKeys | config.NeedShopify | config.NeedSync)
+	if err != nil {
+		return err
+	}
+	beside, err := app.Beside(e.ctx, app.Options{Config: cfg, Log: e.logger(cfg)})
+	if err != nil {
+		return err
+	}
+	defer beside.Close()
+	if _, err := beside.Connect.ImportToken(e.ctx, domain, token); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s is connected. The service imports it when it runs; `stockroom poll --shop %s` does it now.\n", domain, domain)
+	return err
+}
+
+func (c *shopsAdd) printLink(e *env, domain string) error {
+	cfg, err := e.load(config.NeedShopify)
+	if err != nil {
+		return err
+	}
+	link, err := url.Parse(cfg.Shopify.RedirectURI)
+	if err != nil || cfg.Shopify.RedirectURI == "" {
+		return errors.New("SHOPIFY_REDIRECT_URI is not set: it tells where this service can be reached, which the link needs")
+	}
+	link.Path, link.RawQuery = "/shopify/login", url.Values{"shop": {domain}}.Encode()
+	fmt.Fprintln(e.stderr, "Open this as the shop's owner, while the service runs:")
+	_, err = fmt.Fprintln(e.stdout, link)
+	return err
+}
+
+func readToken(path string) (secret.Secret, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	token := secret.New(strings.TrimSpace(string(content)))
+	if token.Empty() {
+		return token, fmt.Errorf("%s is empty: it should hold the access token", path)
+	}
+	return token, nil
+}
+
+type shopsRemove struct {
+	Shop string `required:"" help:"The shop's full myshopify domain."`
+	Yes  bool   `help:"Do not ask."`
+}
+
+func (c *shopsRemove) Run(e *env) error {
+	db, err := e.writer()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var shop store.Shop
+	err = db.View(e.ctx, func(tx *store.Tx) (err error) {
+		shop, err = tx.ShopByDomain(c.Shop)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("no shop %s is known: `stockroom shops list` shows those that are", c.Shop)
+	}
+	if err != nil {
+		return err
+	}
+	if !c.Yes {
+		fmt.Fprintf(e.stderr, "This erases all that is known of %s, its API keys too. Uninstall the app in the shop's admin as well, or it goes on sending webhooks.\nType the shop's domain to go on: ", c.Shop)
+		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		if err != nil || strings.TrimSpace(line) != c.Shop {
+			return errors.New("nothing was removed")
+		}
+	}
+	if err := db.Update(e.ctx, func(tx *store.Tx) error { return tx.EraseShop(shop.ID) }); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s is removed.\n", c.Shop)
+	return err
+}
