@@ -235,9 +235,14 @@ func TestTriggerAfterReceiptIsNotBelieved(t *testing.T) {
 	for _, tt := range []struct{ triggered, want mirror.Instant }{
 		{received.Add(time.Hour), received}, {0, received}, {triggered, triggered},
 	} {
-		heard, err := Decode(Delivery{Topic: "products/delete", Body: []byte(`{"id":1}`), TriggeredAt: tt.triggered, ReceivedAt: received})
-		if err != nil || heard.Observations[0].AsOf != tt.want {
-			t.Errorf("triggered %s: %v, %v; want %s", tt.triggered, heard, err, tt.want)
+		for topic, body := range map[string]string{
+			"products/delete":  `{"id":1}`,
+			"locations/update": `{"id":3,"name":"Main","active":true,"updated_at":"2026-11-24T12:00:00Z"}`,
+		} {
+			heard, err := Decode(Delivery{Topic: topic, Body: []byte(body), TriggeredAt: tt.triggered, ReceivedAt: received})
+			if err != nil || heard.Observations[0].AsOf != tt.want {
+				t.Errorf("%s triggered %s: %v, %v; want %s", topic, tt.triggered, heard, err, tt.want)
+			}
 		}
 	}
 }
