@@ -66,11 +66,17 @@ func standsAlone(r rune) bool {
 	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai, unicode.So)
 }
 
+// ascii writes a token in ASCII. What begins with an x already gets a mark that
+// no letter's or digit's byte begins with in hexadecimal, or typing an x would
+// find every word of another script.
 func ascii(token string) string {
 	for i := range len(token) {
 		if token[i] >= 0x80 {
 			return "x" + hex.EncodeToString([]byte(token))
 		}
+	}
+	if strings.HasPrefix(token, "x") {
+		return "x0" + token
 	}
 	return token
 }
