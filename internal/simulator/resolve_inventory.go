@@ -71,7 +71,7 @@ func (q *query) level(l *Level, args map[string]any) any {
 	return q.object(typeLevel, l)
 }
 
-// levelsOf is what lists of levels share; index is filled for each location.
+// levelsOf is what lists of levels share; each location brings its own index.
 var levelsOf = list[*Level]{
 	typename: typeLevel,
 	filters: map[string]graph.Filter[*Level]{

@@ -22,7 +22,7 @@ var _ = define(fields{
 	"legacyResourceId": of(func(p *Product) any { return number(p.ID) }),
 	"title":            of(func(p *Product) any { return p.Title }),
 	"handle":           of(func(p *Product) any { return p.Handle }),
-	"status":           with(func(q *query, p *Product, _ map[string]any) (any, error) { return p.Status, nil }),
+	"status":           of(func(p *Product) any { return p.Status }),
 	"vendor":           of(func(p *Product) any { return p.Vendor }),
 	"productType":      of(func(p *Product) any { return p.ProductType }),
 	"tags":             of(func(p *Product) any { return p.Tags }),

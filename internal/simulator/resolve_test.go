@@ -261,7 +261,7 @@ func TestTheServicesOperationsFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, problems := gqlparser.LoadQuery(schema.AST(), all.String())
+	document, problems := gqlparser.LoadQueryWithRules(schema.AST(), all.String(), nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
