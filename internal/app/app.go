@@ -219,9 +219,25 @@ func (a *App) build() error {
 	a.Jobs, err = jobs.New(jobs.Config{
 		Store: a.Store, Poller: a.Poller, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
 		PollSchedule: cfg.Poll.Schedule, PollZone: cfg.Poll.Zone, PollSpread: cfg.Poll.Spread,
-		RetentionDone: cfg.WebhookRetention, RetentionQuarantined: cfg.WebhookRetentionFailed, Now: a.Now, Log: log.With("component", "jobs"),
+		RetentionDone: cfg.WebhookRetention, RetentionQuarantined: cfg.WebhookRetentionFailed, Now: a.Now, Log: riverLog(log),
 	})
 	return err
+}
+
+// riverLog lets the job engine's warnings through: what it says of its own
+// inner life helps nobody who runs this service.
+func riverLog(log *slog.Logger) *slog.Logger {
+	return slog.New(atLeast{log.With("component", "jobs").Handler(), slog.LevelWarn})
+}
+
+// atLeast is a handler that drops records below a level.
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h atLeast) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= h.level && h.Handler.Enabled(ctx, level)
 }
 
 // decode reads a webhook. Where the address did not prove whose it is, what it

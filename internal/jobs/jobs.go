@@ -18,6 +18,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
 	"github.com/robfig/cron/v3"
 
 	"stockroom/internal/mirror"
@@ -52,7 +53,8 @@ type Jobs struct {
 }
 
 const (
-	pollQueue = "polls"
+	pollQueue     = "polls"
+	scheduleQueue = "schedule"
 	// pollWorkers bounds the shops that one process reads whole at a time.
 	pollWorkers = 4
 
@@ -87,24 +89,22 @@ func New(config Config) (*Jobs, error) {
 		// River names indexes here that only PostgreSQL has.
 		ReindexerIndexNames: []string{},
 	}
+	workers, queues := river.NewWorkers(), map[string]river.QueueConfig{}
 	if config.Work {
-		workers := river.NewWorkers()
 		river.AddWorker(workers, &runWorker{poller: config.Poller, log: config.Log})
-		river.AddWorker(workers, &scheduleWorker{jobs: j})
-		river.AddWorker(workers, &clearWorker{jobs: j})
-		riverConfig.Workers = workers
-		riverConfig.Queues = map[string]river.QueueConfig{
-			river.QueueDefault: {MaxWorkers: 2},
-			pollQueue:          {MaxWorkers: pollWorkers},
-		}
+		queues[pollQueue] = river.QueueConfig{MaxWorkers: pollWorkers}
 	}
 	if config.Schedule {
-		riverConfig.PeriodicJobs = []*river.PeriodicJob{
-			river.NewPeriodicJob(river.PeriodicInterval(scheduleEvery), func() (river.JobArgs, *river.InsertOpts) { return scheduleArgs{}, nil },
-				&river.PeriodicJobOpts{RunOnStart: true}),
-			river.NewPeriodicJob(river.PeriodicInterval(clearEvery), func() (river.JobArgs, *river.InsertOpts) { return clearArgs{}, nil },
-				&river.PeriodicJobOpts{RunOnStart: true}),
-		}
+		river.AddWorker(workers, &scheduleWorker{jobs: j})
+		river.AddWorker(workers, &clearWorker{jobs: j})
+		queues[scheduleQueue] = river.QueueConfig{MaxWorkers: 1}
+	}
+	if len(queues) > 0 {
+		riverConfig.Workers, riverConfig.Queues = workers, queues
+		// Whichever process leads puts these in; a scheduler takes them out.
+		riverConfig.PeriodicJobs = []*river.PeriodicJob{periodic(scheduleEvery, scheduleArgs{}), periodic(clearEvery, clearArgs{})}
+		// A worker hands in what only a scheduler knows how to do.
+		riverConfig.SkipUnknownJobCheck = true
 	}
 	var err error
 	if j.client, err = river.NewClient(riversqlite.New(config.Store.Writer()), riverConfig); err != nil {
@@ -113,8 +113,24 @@ func New(config Config) (*Jobs, error) {
 	return j, nil
 }
 
+// periodic puts a job in at every interval and at the start, unless the last
+// one still waits.
+func periodic(interval time.Duration, args river.JobArgs) *river.PeriodicJob {
+	options := &river.InsertOpts{Queue: scheduleQueue, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+	}}}
+	return river.NewPeriodicJob(river.PeriodicInterval(interval), func() (river.JobArgs, *river.InsertOpts) { return args, options },
+		&river.PeriodicJobOpts{RunOnStart: true})
+}
+
+// idle reports that this process only hands jobs in.
+func (j *Jobs) idle() bool { return !j.Work && !j.Schedule }
+
 // Start works on jobs until Stop. Runs that a process left unfinished are taken up again.
 func (j *Jobs) Start(ctx context.Context) error {
+	if j.idle() {
+		return nil
+	}
 	if err := j.resume(ctx); err != nil {
 		return fmt.Errorf("resume runs: %w", err)
 	}
@@ -127,6 +143,9 @@ func (j *Jobs) Start(ctx context.Context) error {
 // Stop interrupts what is under way and waits for it. Runs go on where they
 // were when a process is back.
 func (j *Jobs) Stop(ctx context.Context) error {
+	if j.idle() {
+		return nil
+	}
 	if err := j.client.StopAndCancel(ctx); err != nil {
 		return fmt.Errorf("stop jobs: %w", err)
 	}
