@@ -5,8 +5,9 @@
 // (TestTokensAreStoredBeforeTheyAreUsed); that one refresh a shop is under way
 // at a time (TestManyCallersCauseOneRefresh); that nobody is connected to a
 // shop but a browser that Shopify sent back with what this program gave it
-// (TestTheCallbackIsRefused); and that an uninstallation leaves no secret
-// behind, and needs none to be carried out (TestUninstalling).
+// (TestTheCallbackIsRefused); that an uninstallation leaves no secret behind, and
+// needs none to be carried out (TestUninstalling); and that of a shop that has
+// to be redacted nothing is left (TestAShopThatLeftIsErased).
 //
 // Reading the shop is left to package reconcile, receiving its webhooks to
 // package inbox.

@@ -117,15 +117,16 @@ func (c *Connector) askForAudit(ctx context.Context, shopID int64) error {
 	return nil
 }
 
-// Control acts on stored webhooks that are about the connection. It reports
-// false for others, and for ones that cannot be read. An error asks for another try.
+// Control acts on stored webhooks that are about the connection, or about
+// people's data. It reports false for others, and for ones that cannot be read.
+// An error asks for another try.
 //
 // One that is not bound came with an unsigned header as its only word on the
 // shop. Then an uninstallation is believed for the shop that the signed body
 // names, and of changed scopes nothing but that they are worth a look.
 func (c *Connector) Control(ctx context.Context, d store.Delivery) (bool, error) {
 	topic, ok := shopify.TopicNamed(d.Topic)
-	if !ok || topic.Class != shopify.ClassLifecycle {
+	if !ok || topic.Class == shopify.ClassData {
 		return false, nil
 	}
 	said := shopify.Delivery{Topic: d.Topic, Body: d.Body, TriggeredAt: d.TriggeredAt, ReceivedAt: d.ReceivedAt}
@@ -133,8 +134,13 @@ func (c *Connector) Control(ctx context.Context, d store.Delivery) (bool, error)
 	if err != nil {
 		return false, nil // The applier sets it aside with the reason.
 	}
-	switch d.Topic {
-	case "app/uninstalled":
+	switch {
+	case topic.Class == shopify.ClassCompliance:
+		if notice.ShopDomain == "" {
+			return false, nil
+		}
+		return true, c.comply(ctx, d, notice, said.AsOf())
+	case d.Topic == "app/uninstalled":
 		domain := notice.ShopDomain
 		if d.Bound {
 			if domain, err = c.domainOf(ctx, d.ShopID); err != nil {
@@ -145,7 +151,7 @@ func (c *Connector) Control(ctx context.Context, d store.Delivery) (bool, error)
 			return false, nil
 		}
 		return true, c.Uninstalled(ctx, domain, said.AsOf())
-	case "app/scopes_update":
+	case d.Topic == "app/scopes_update":
 		if !d.Bound {
 			return true, c.askForAudit(ctx, d.ShopID)
 		}
