@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"stockroom/internal/mirror"
@@ -214,34 +216,48 @@ func (t *Tx) shownRefs(shop int64, kind mirror.Kind, ids []mirror.GID) (map[mirr
 func (t *Tx) ShownByParent(shop int64, kind mirror.Kind, parents []mirror.GID) (map[mirror.GID][]Row, error) {
 	found := make(map[mirror.GID][]Row, len(parents))
 	err := chunks(parents, 1, func(part []mirror.GID) error {
-		return t.each(`SELECT id, parent, link, content FROM records WHERE shop_id = $1 AND kind = $2 AND parent <> '' AND `+shown+` AND parent IN `+in(3, len(part))+
-			` ORDER BY id`, append([]any{shop, kind}, anys(part)...), func(scan func(...any) error) error {
-			row, err := scanRow(scan)
-			found[row.Parent] = append(found[row.Parent], row)
-			return err
-		})
+		return t.each(childrenQuery("parent", len(part)),
+			append([]any{shop, kind}, anys(part)...), func(scan func(...any) error) error {
+				row, err := scanRow(scan)
+				found[row.Parent] = append(found[row.Parent], row)
+				return err
+			})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find %s by parent: %w", kind, err)
 	}
-	return found, nil
+	return sortedByID(found), nil
 }
 
 // ShownByLink finds the shown records of a kind that name the linked ones, by link and then id.
 func (t *Tx) ShownByLink(shop int64, kind mirror.Kind, links []mirror.GID) (map[mirror.GID][]Row, error) {
 	found := make(map[mirror.GID][]Row, len(links))
 	err := chunks(links, 1, func(part []mirror.GID) error {
-		return t.each(`SELECT id, parent, link, content FROM records WHERE shop_id = $1 AND kind = $2 AND link <> '' AND `+shown+` AND link IN `+in(3, len(part))+
-			` ORDER BY id`, append([]any{shop, kind}, anys(part)...), func(scan func(...any) error) error {
-			row, err := scanRow(scan)
-			found[row.Link] = append(found[row.Link], row)
-			return err
-		})
+		return t.each(childrenQuery("link", len(part)),
+			append([]any{shop, kind}, anys(part)...), func(scan func(...any) error) error {
+				row, err := scanRow(scan)
+				found[row.Link] = append(found[row.Link], row)
+				return err
+			})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find %s by link: %w", kind, err)
 	}
-	return found, nil
+	return sortedByID(found), nil
+}
+
+// childrenQuery finds shown records of a kind by the n values of a column.
+func childrenQuery(column string, n int) string {
+	return `SELECT id, parent, link, content FROM records WHERE shop_id = $1 AND kind = $2 AND ` + column + ` <> '' AND ` + shown + ` AND ` + column + ` IN ` + in(3, n)
+}
+
+// sortedByID orders rows here: asked for an order, SQLite walks the primary key
+// through all of the kind's rows instead of looking up the few by their index.
+func sortedByID(groups map[mirror.GID][]Row) map[mirror.GID][]Row {
+	for _, rows := range groups {
+		slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	return groups
 }
 
 // CountShown counts the shown records of a kind.
