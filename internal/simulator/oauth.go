@@ -38,10 +38,8 @@ type token struct{ expires time.Time }
 
 // refreshToken is one link in a chain of refresh tokens.
 type refreshToken struct {
-	text      string
 	expires   time.Time
-	firstUsed time.Time     // Zero while it was not used.
-	next      *refreshToken // What its last use gave.
+	firstUsed time.Time // Zero while it was not used.
 }
 
 type authCode struct {
@@ -433,7 +431,7 @@ func (i *Installation) newTokens(now time.Time) *tokenReply {
 	}
 	access, refresh := "shpat_"+i.Shop.sim.text(32), "shprt_"+i.Shop.sim.text(32)
 	i.tokens[access] = &token{expires: now.Add(accessLife)}
-	i.refreshes[refresh] = &refreshToken{text: refresh, expires: now.Add(refreshLife)}
+	i.refreshes[refresh] = &refreshToken{expires: now.Add(refreshLife)}
 	accessFor, refreshFor := int64(accessLife/time.Second), int64(refreshLife/time.Second)
 	return &tokenReply{AccessToken: access, Scope: scopeText(i.scopes), ExpiresIn: &accessFor, RefreshToken: refresh, RefreshExpires: &refreshFor}
 }
@@ -448,20 +446,15 @@ func (i *Installation) refresh(text string, now time.Time) (*tokenReply, error) 
 		delete(i.refreshes, text)
 		return nil, &oauthError{http.StatusUnauthorized, "invalid_request", "This request requires an active refresh_token"}
 	}
-	if old.next != nil {
-		delete(i.refreshes, old.next.text)
-	}
-	for other := range i.refreshes {
+	for other := range i.refreshes { // Its predecessor, and what an earlier use of it gave.
 		if other != text {
-			delete(i.refreshes, other) // Its predecessor.
+			delete(i.refreshes, other)
 		}
 	}
 	if old.firstUsed.IsZero() {
 		old.firstUsed = now
 	}
-	reply := i.newTokens(now)
-	old.next = i.refreshes[reply.RefreshToken]
-	return reply, nil
+	return i.newTokens(now), nil
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {

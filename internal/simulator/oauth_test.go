@@ -398,3 +398,15 @@ func TestScopeChangeIsTold(t *testing.T) {
 		t.Errorf("heard %v", hooks)
 	}
 }
+
+func TestInstallingIsNotAChangeOfScopes(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{}, func(c *simulator.Config) {
+		c.Apps[0].Webhooks = []simulator.AppWebhook{{Topic: "app/scopes_update", URI: "http://127.0.0.1:9/"}}
+	})
+	if _, err := w.shop.IssueToken(clientID, allScopes...); err != nil {
+		t.Fatal(err)
+	}
+	if log := w.Deliveries(); len(log) != 0 {
+		t.Errorf("told %v", log)
+	}
+}

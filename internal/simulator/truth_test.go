@@ -219,6 +219,23 @@ func TestExportLeavesOutWhatDoesNotCount(t *testing.T) {
 	}
 }
 
+func TestExportHoldsTheOrdersOfSixtyDays(t *testing.T) {
+	shop := newShop(t, 2, simulator.Catalogue{Products: 20, Orders: 100}, nil)
+	truth, inside := export(t, shop), 0
+	for o := range shop.Orders.All() {
+		recent := time.Since(o.CreatedAt) < 60*24*time.Hour
+		if recent {
+			inside++
+		}
+		if got := strings.Contains(truth, `"`+o.GID()+`"`); got != recent {
+			t.Errorf("order of %v is in the export: %v", o.CreatedAt, got)
+		}
+	}
+	if inside == 0 || inside == 100 {
+		t.Errorf("%d of 100 orders are recent", inside)
+	}
+}
+
 func TestCompareFindsEveryDifference(t *testing.T) {
 	shop := newShop(t, 4, simulator.Catalogue{Products: 10}, nil)
 	want := strings.Split(strings.TrimSpace(export(t, shop)), "\n")
