@@ -239,9 +239,10 @@ func (w *scheduleWorker) Work(ctx context.Context, _ *river.Job[scheduleArgs]) e
 }
 
 // ScheduleOnce gives every connected shop whose latest slot has had no run its
-// run, and returns those runs.
+// run, and an import to one that was never read (a process that ended between a
+// login and its import leaves such a shop). It returns those runs.
 func (j *Jobs) ScheduleOnce(ctx context.Context) ([]store.Run, error) {
-	var shops []store.Shop
+	var shops, unread []store.Shop
 	zones := map[int64]*time.Location{}
 	err := j.Store.View(ctx, func(tx *store.Tx) error {
 		all, err := tx.Shops()
@@ -250,6 +251,12 @@ func (j *Jobs) ScheduleOnce(ctx context.Context) ([]store.Run, error) {
 		}
 		for _, shop := range all {
 			if shop.State != store.ShopConnected {
+				continue
+			}
+			if runs, err := tx.Runs(shop.ID, 1); err != nil {
+				return err
+			} else if len(runs) == 0 {
+				unread = append(unread, shop)
 				continue
 			}
 			shops = append(shops, shop)
@@ -267,6 +274,13 @@ func (j *Jobs) ScheduleOnce(ctx context.Context) ([]store.Run, error) {
 		spread = 0
 	}
 	var runs []store.Run
+	for _, shop := range unread {
+		run, err := j.QueueRun(ctx, store.Run{ShopID: shop.ID, Kind: "import", Reason: "connect"})
+		if err != nil {
+			return runs, fmt.Errorf("schedule the import of %s: %w", shop.Domain, err)
+		}
+		runs = append(runs, run)
+	}
 	for _, shop := range shops {
 		slot := latestSlot(j.PollSchedule, zones[shop.ID], j.Now().Add(-spreadOf(shop.Domain, spread)))
 		if slot.IsZero() || mirror.At(slot) <= shop.InstalledAt {

@@ -217,7 +217,9 @@ func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Cl
 				satisfied++
 				continue
 			}
-			if err := tx.PostponeDemand(shop.ID, d, now.Add(backoff(d.Attempts)), "the read did not reach what was asked for"); err != nil {
+			// Before AsOf no read can reach it.
+			due := max(now.Add(backoff(d.Attempts)), now+d.AsOf-client.Clock().Now())
+			if err := tx.PostponeDemand(shop.ID, d, due, "the read did not reach what was asked for"); err != nil {
 				return err
 			}
 		}

@@ -79,7 +79,7 @@ type levelBody struct {
 	GID             mirror.GID  `json:"admin_graphql_api_id"`
 	InventoryItemID int64       `json:"inventory_item_id"`
 	LocationID      int64       `json:"location_id"`
-	Available       *int64      `json:"available"` // Null where the item is not tracked.
+	Available       *int64      `json:"available"` // Null, it seems, where the item is not tracked: reads show a number there.
 	UpdatedAt       mirror.Time `json:"updated_at"`
 }
 
@@ -104,7 +104,7 @@ func decodeLevel(d Delivery) (Heard, error) {
 		return Heard{}, err
 	}
 	l.demandTwice(mirror.ReadItem, item, mirror.Time{})
-	if body.UpdatedAt.IsZero() || body.GID.Object() != "InventoryLevel" || !l.has("available") {
+	if body.UpdatedAt.IsZero() || body.GID.Object() != "InventoryLevel" || body.Available == nil {
 		l.demand(mirror.ReadLevel, mirror.LevelID(item, location), body.UpdatedAt)
 		return l.Heard, nil
 	}

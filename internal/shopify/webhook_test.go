@@ -95,8 +95,8 @@ func TestDeliveriesTellWhatTheyCarryAndLeaveTheRestToReads(t *testing.T) {
 			"InventoryLevel gid://shopify/InventoryItem/271878346596884015@24826418" + at + `{"levelGid":"gid://shopify/InventoryLevel/99?inventory_item_id=271878346596884015","inventoryItemId":"gid://shopify/InventoryItem/271878346596884015","locationId":"gid://shopify/Location/24826418","available":-3,"updatedAt":"2026-11-24T12:00:00Z"}` +
 				"\nread item gid://shopify/InventoryItem/271878346596884015 updated never" + now + "\nread item gid://shopify/InventoryItem/271878346596884015" + later},
 		{"inventory_levels/connect", `{"inventory_item_id":2,"location_id":3,"available":null,` + noon + `,"admin_graphql_api_id":"gid://shopify/InventoryLevel/9?inventory_item_id=2"}`,
-			"InventoryLevel gid://shopify/InventoryItem/2@3" + at + `{"levelGid":"gid://shopify/InventoryLevel/9?inventory_item_id=2","inventoryItemId":"gid://shopify/InventoryItem/2","locationId":"gid://shopify/Location/3","available":null,"updatedAt":"2026-11-24T12:00:00Z"}` +
-				"\nread item gid://shopify/InventoryItem/2 updated never" + now + "\nread item gid://shopify/InventoryItem/2" + later},
+			"read item gid://shopify/InventoryItem/2 updated never" + now + "\nread item gid://shopify/InventoryItem/2" + later +
+				"\nread level gid://shopify/InventoryItem/2@3 updated 2026-11-24T12:00:00.000Z" + now},
 		{"inventory_levels/disconnect", `{"inventory_item_id":2,"location_id":3}`,
 			"InventoryLevel gid://shopify/InventoryItem/2@3" + at + "absent\nread item gid://shopify/InventoryItem/2 updated never" + now + "\nread item gid://shopify/InventoryItem/2" + later},
 		{"inventory_items/update", `{"id":2,"sku":null,"tracked":true,"requires_shipping":false,"cost":"1.50",` + noon + `}`,

@@ -14,9 +14,9 @@ type Demand struct {
 	Attempts int
 }
 
-// AddDemands stores demands; one for the same record joins it: the later
-// marks and, since a read that comes sooner would not satisfy both, the later time.
-// A demand in flight that is joined is thereby not satisfied by that flight.
+// AddDemands stores demands; one for the same record joins it: the later marks,
+// and the sooner time. A demand must not wait behind the back-off of another,
+// and a read that comes too soon for one of them leaves it to be read again.
 func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) error {
 	type key struct {
 		read  mirror.Read
@@ -28,7 +28,7 @@ func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) err
 		k := key{d.Read, d.ID, d.Delay >= mirror.LagDelay}
 		due := now.Add(d.Delay)
 		if known, ok := joined[k]; ok {
-			d.Updated, d.AsOf, due = max(d.Updated, known.Updated), max(d.AsOf, known.AsOf), max(due, known.DueAt)
+			d.Updated, d.AsOf, due = max(d.Updated, known.Updated), max(d.AsOf, known.AsOf), min(due, known.DueAt)
 		}
 		joined[k] = Demand{Demand: d, Later: k.later, DueAt: due}
 	}
@@ -44,7 +44,7 @@ func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) err
 		}
 		_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at, made_at) VALUES `+placeholders(1, len(part), columns)+`
 			ON CONFLICT (shop_id, read, id, later) DO UPDATE SET updated_at = MAX(demands.updated_at, excluded.updated_at),
-				as_of = MAX(demands.as_of, excluded.as_of), due_at = MAX(demands.due_at, excluded.due_at),
+				as_of = MAX(demands.as_of, excluded.as_of), due_at = MIN(demands.due_at, excluded.due_at),
 				made_at = excluded.made_at, attempts = 0`, args...)
 		if err != nil {
 			return fmt.Errorf("store %d demands: %w", len(part), err)
@@ -57,7 +57,7 @@ func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) err
 func (t *Tx) DemandItemsAt(shop int64, location mirror.GID, asOf, now mirror.Instant) error {
 	_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at, made_at)
 		SELECT shop_id, $3, parent, 0, 0, $4, $5, $5 FROM records WHERE shop_id = $1 AND kind = $6 AND id LIKE $2
-		ON CONFLICT (shop_id, read, id, later) DO UPDATE SET as_of = MAX(demands.as_of, excluded.as_of), due_at = MAX(demands.due_at, excluded.due_at),
+		ON CONFLICT (shop_id, read, id, later) DO UPDATE SET as_of = MAX(demands.as_of, excluded.as_of), due_at = MIN(demands.due_at, excluded.due_at),
 			made_at = excluded.made_at, attempts = 0`,
 		shop, "%"+string(mirror.LevelID("", location)), mirror.ReadItem, asOf, now, mirror.KindInventoryLevel)
 	if err != nil {
@@ -105,8 +105,8 @@ func (t *Tx) CountDemands(shop int64, madeBy mirror.Instant) (n int64, due mirro
 // the read that is held against it: the read was sent at asOf and found updated.
 // A record that is gone satisfies any updatedAt. It reports whether the demand is gone.
 func (t *Tx) SatisfyDemand(shop int64, d Demand, updated, asOf mirror.Instant) (bool, error) {
-	n, err := t.exec(`DELETE FROM demands WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4 AND updated_at <= $5 AND as_of <= $6 AND due_at <= $7`,
-		shop, d.Read, d.ID, d.Later, updated, asOf, d.DueAt)
+	n, err := t.exec(`DELETE FROM demands WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4 AND updated_at <= $5 AND as_of <= $6`,
+		shop, d.Read, d.ID, d.Later, updated, asOf)
 	return n > 0, err
 }
 

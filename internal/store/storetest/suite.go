@@ -410,16 +410,18 @@ func demandsForOneRecordJoin(t *testing.T, s *store.Store) {
 	if len(all) != 2 || all[0].Later || !all[1].Later {
 		t.Fatalf("%+v", all)
 	}
-	if d := all[0]; d.Updated != 5 || d.AsOf != 9 || d.DueAt != Noon.Add(mirror.TieDelay) {
+	// The sooner time: a new demand does not wait behind another's back-off.
+	if d := all[0]; d.Updated != 5 || d.AsOf != 9 || d.DueAt != Noon {
 		t.Errorf("joined: %+v", d)
 	}
-	if early := due(t, s, shop, Noon); len(early) != 0 {
-		t.Errorf("due before its time: %+v", early)
-	}
+	Update(t, s, func(tx *store.Tx) error {
+		return errors.Join(tx.PostponeDemand(shop.ID, all[0], Noon.Add(10*time.Minute), "Shopify did not answer"),
+			tx.AddDemands(shop.ID, []mirror.Demand{demand(6, 10, 0)}, Noon.Add(time.Minute)))
+	})
 	View(t, s, func(tx *store.Tx) error {
-		n, first, err := tx.CountDemands(shop.ID, Noon)
-		if n != 1 || first != Noon.Add(mirror.TieDelay) {
-			t.Errorf("%d demands, the first due %s", n, first)
+		n, first, err := tx.CountDemands(shop.ID, Noon.Add(time.Minute))
+		if n != 1 || first != Noon.Add(time.Minute) {
+			t.Errorf("%d demands, the first due %s; want one, due when it was asked for again", n, first)
 		}
 		return err
 	})
