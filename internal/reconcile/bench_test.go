@@ -154,12 +154,18 @@ func (b *bench) view(do func(*store.Tx) error) {
 	}
 }
 
-// settle waits for the webhooks under way, applies them, and reads what they owe.
-func (b *bench) settle() {
+// quiet waits for the webhooks under way.
+func (b *bench) quiet() {
 	b.t.Helper()
 	if err := b.sim.Quiet(b.t.Context()); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// settle waits for the webhooks under way, applies them, and reads what they owe.
+func (b *bench) settle() {
+	b.t.Helper()
+	b.quiet()
 	for {
 		n, err := b.applier.RunOnce(b.t.Context())
 		if err != nil {

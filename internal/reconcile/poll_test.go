@@ -187,3 +187,103 @@ func (c countRequests) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.before()
 	return http.DefaultTransport.RoundTrip(r)
 }
+
+// TestLargeProductInManyCollections: 250 variants are more than a webhook
+// carries, and more than a page; a product in 30 collections comes with each of
+// them. Its price keeps it out of the rules of smart collections, whose members change silently.
+func TestLargeProductInManyCollections(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 5})
+	b.mustRun("import")
+	spec := simulator.ProductSpec{Title: "Paint", Options: []string{"Shade"}}
+	for n := range 250 {
+		spec.Variants = append(spec.Variants, simulator.VariantSpec{Values: []string{fmt.Sprintf("Shade %d", n)}, SKU: fmt.Sprintf("PAINT-%d", n), Price: 9900})
+	}
+	paint, err := b.shop.CreateProduct(spec)
+	b.edit(err)
+	for n := range 30 {
+		_, err := b.shop.CreateCollection(simulator.CollectionSpec{Title: fmt.Sprintf("Shelf %d", n), Products: []int64{paint.ID}})
+		b.edit(err)
+	}
+	b.settle()
+	b.mustBeExact("after the webhooks of a product with 250 variants in 30 collections")
+	b.edit(b.shop.RemoveVariant(paint.Variants[200].ID))
+	b.edit(b.shop.SetPrice(paint.Variants[180].ID, 9950, 0))
+	b.settle()
+	b.mustBeExact("after changes beyond the first hundred variants")
+	b.mustRun("poll")
+	b.mustBeExact("after the poll")
+}
+
+// TestVariantThatLeftStaysAwayWhenItsWebhooksComeReversed: the last body that
+// comes still holds the variant that is gone.
+func TestVariantThatLeftStaysAwayWhenItsWebhooksComeReversed(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 3})
+	shirt, err := b.shop.CreateProduct(simulator.ProductSpec{Title: "Shirt", Options: []string{"Size"}, Variants: []simulator.VariantSpec{
+		{Values: []string{"S"}, Price: 500}, {Values: []string{"M"}, Price: 500}}})
+	b.edit(err)
+	b.mustRun("import")
+	b.settle()
+	b.edit(b.shop.UpdateProduct(shirt.ID, func(p *simulator.Product) { p.Title = "Shirt, still in two sizes" }))
+	b.quiet()
+	leaves := shirt.Variants[1].ID
+	b.edit(b.shop.RemoveVariant(leaves))
+	b.quiet()
+	b.update(func(tx *store.Tx) error {
+		_, err := tx.SQL().ExecContext(t.Context(), `UPDATE inbox SET seq = -seq WHERE state = 'new'`)
+		return err
+	})
+	for n := 1; n > 0; {
+		var err error
+		if n, err = b.applier.RunOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if visible := b.visible(mirror.KindProductVariant, mirror.NewGID("ProductVariant", leaves)); visible {
+		t.Error("the variant that left is shown, for its product's older webhook came last")
+	}
+	b.settle()
+	b.mustBeExact("after webhooks in reverse order")
+}
+
+// TestLevelDisconnectedAndConnectedAgain: by webhooks, and by a poll alone.
+func TestLevelDisconnectedAndConnectedAgain(t *testing.T) {
+	for name, lost := range map[string]bool{"by webhooks": false, "by the poll": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, simulator.Catalogue{Products: 5, Locations: 3})
+			b.mustRun("import")
+			if lost {
+				b.loseWebhooks()
+			}
+			item, _ := b.shop.Items.Get(b.shop.Items.IDs()[0])
+			location := item.Levels[0].Location.ID
+			key := mirror.LevelID(mirror.GID(item.GID()), mirror.NewGID("Location", location))
+			catchUp := func(when string) {
+				t.Helper()
+				if b.settle(); lost {
+					b.mustRun("poll")
+				}
+				b.mustBeExact(when)
+			}
+			b.edit(b.shop.DisconnectLevel(item.ID, location))
+			catchUp("after the level was disconnected")
+			if b.visible(mirror.KindInventoryLevel, key) {
+				t.Error("a disconnected level is shown")
+			}
+			b.edit(b.shop.ConnectLevel(item.ID, location, 17))
+			catchUp("after the level was connected again")
+			if !b.visible(mirror.KindInventoryLevel, key) {
+				t.Error("a level that was connected again is hidden")
+			}
+		})
+	}
+}
+
+func (b *bench) visible(kind mirror.Kind, id mirror.GID) bool {
+	b.t.Helper()
+	var ids []mirror.GID
+	b.view(func(tx *store.Tx) (err error) {
+		ids, err = tx.VisibleIDs(b.row.ID, kind, []mirror.GID{id})
+		return err
+	})
+	return len(ids) > 0
+}
