@@ -167,6 +167,9 @@ type ProductSpec struct {
 	Unpublished     bool
 }
 
+// defaultVariantTitle is the title of the one variant of a product without options.
+const defaultVariantTitle = "Default Title"
+
 // VariantSpec describes a new variant.
 type VariantSpec struct {
 	Values         []string // One for each option. Default: Default Title.
@@ -259,7 +262,7 @@ func (s *Shop) newVariant(p *Product, spec VariantSpec, at time.Time) *Variant {
 		v.Policy = "DENY"
 	}
 	for len(v.Values) < len(p.Options) {
-		v.Values = append(v.Values, "Default Title")
+		v.Values = append(v.Values, defaultVariantTitle)
 	}
 	for i, value := range v.Values {
 		if !slices.Contains(p.Options[i].Values, value) {

@@ -73,6 +73,14 @@ func look[T any](s *Shop, read func() T) T {
 	return read()
 }
 
+// label names a variant for people.
+func (v *Variant) label() string {
+	if v.Title == defaultVariantTitle {
+		return v.Product.Title
+	}
+	return v.Product.Title + " " + v.Title
+}
+
 func did(what string, ids ...string) Edit { return Edit{IDs: ids, What: what} }
 
 var randomEdits = []randomEdit{
@@ -88,7 +96,7 @@ var randomEdits = []randomEdit{
 			return Edit{}, ErrNotFound
 		}
 		l, units := levels[rng.IntN(len(levels))], int64(rng.IntN(100))
-		return did(fmt.Sprintf("stock set to %d", units), l.GID(), i.GID()), s.SetStock(i.ID, l.Location.ID, units)
+		return did(fmt.Sprintf("%s: stock set to %d", i.Variant.label(), units), l.GID(), i.GID()), s.SetStock(i.ID, l.Location.ID, units)
 	}},
 	{"create_order", 12, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		var spec OrderSpec
@@ -115,7 +123,7 @@ var randomEdits = []randomEdit{
 		if rng.IntN(3) == 0 {
 			compareAt = price + 500
 		}
-		return did("price set to "+price.String(), v.GID()), s.SetPrice(v.ID, price, compareAt)
+		return did(v.label()+": price set to "+price.String(), v.GID()), s.SetPrice(v.ID, price, compareAt)
 	}},
 	{"update_product", 12, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		p, ok := draw(s, rng, &s.Products)
@@ -143,7 +151,7 @@ var randomEdits = []randomEdit{
 			text := fmt.Sprintf("<p>Now with %d %% more &amp; better.</p>", rng.IntN(100))
 			what, change = "description", func(p *Product) { p.DescriptionHTML = text }
 		}
-		return did(what, p.GID()), s.UpdateProduct(p.ID, change)
+		return did(p.Title+": "+what, p.GID()), s.UpdateProduct(p.ID, change)
 	}},
 	{"create_product", 4, createRandomProduct},
 	{"delete_product", 2, func(s *Shop, rng *rand.Rand) (Edit, error) {
@@ -151,7 +159,7 @@ var randomEdits = []randomEdit{
 		if !ok || look(s, s.Products.Len) < 2 {
 			return Edit{}, ErrNotFound
 		}
-		return did("product deleted", p.GID()), s.DeleteProduct(p.ID)
+		return did("product "+p.Title+" deleted", p.GID()), s.DeleteProduct(p.ID)
 	}},
 	{"add_variant", 3, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		p, ok := draw(s, rng, &s.Products)
@@ -166,14 +174,14 @@ var randomEdits = []randomEdit{
 		if err != nil {
 			return Edit{}, err
 		}
-		return did("variant "+v.Title, v.GID(), p.GID()), nil
+		return did("variant "+v.label()+" added", v.GID(), p.GID()), nil
 	}},
 	{"remove_variant", 2, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		v, ok := draw(s, rng, &s.Variants)
 		if !ok {
 			return Edit{}, ErrNotFound
 		}
-		return did("variant removed", v.GID(), v.Product.GID()), s.RemoveVariant(v.ID)
+		return did("variant "+v.label()+" removed", v.GID(), v.Product.GID()), s.RemoveVariant(v.ID)
 	}},
 	{"update_item", 2, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		i, ok := draw(s, rng, &s.Items)
@@ -181,7 +189,7 @@ var randomEdits = []randomEdit{
 			return Edit{}, ErrNotFound
 		}
 		cost := Money(1 + rng.IntN(9000))
-		return did("unit cost "+cost.String(), i.GID()), s.UpdateItem(i.ID, func(i *InventoryItem) { i.Cost = cost })
+		return did(i.Variant.label()+": unit cost "+cost.String(), i.GID()), s.UpdateItem(i.ID, func(i *InventoryItem) { i.Cost = cost })
 	}},
 	{"connect_level", 2, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		i, ok := draw(s, rng, &s.Items)
@@ -189,7 +197,7 @@ var randomEdits = []randomEdit{
 		if !ok || !found {
 			return Edit{}, ErrNotFound
 		}
-		return did("stocked at another location", i.GID(), l.GID()), s.ConnectLevel(i.ID, l.ID, int64(rng.IntN(20)))
+		return did(i.Variant.label()+": stocked at "+l.Name, i.GID(), l.GID()), s.ConnectLevel(i.ID, l.ID, int64(rng.IntN(20)))
 	}},
 	{"disconnect_level", 2, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		i, ok := draw(s, rng, &s.Items)
@@ -197,7 +205,7 @@ var randomEdits = []randomEdit{
 		if !ok || !found {
 			return Edit{}, ErrNotFound
 		}
-		return did("no longer stocked at a location", i.GID(), l.GID()), s.DisconnectLevel(i.ID, l.ID)
+		return did(i.Variant.label()+": no longer stocked at "+l.Name, i.GID(), l.GID()), s.DisconnectLevel(i.ID, l.ID)
 	}},
 	{"add_to_collection", 3, func(s *Shop, rng *rand.Rand) (Edit, error) { return changeMembers(s, rng, true) }},
 	{"remove_from_collection", 2, func(s *Shop, rng *rand.Rand) (Edit, error) { return changeMembers(s, rng, false) }},
@@ -207,7 +215,7 @@ var randomEdits = []randomEdit{
 			return Edit{}, ErrNotFound
 		}
 		title := fmt.Sprintf("Collection %d", rng.IntN(1000))
-		return did("title "+title, c.GID()), s.UpdateCollection(c.ID, func(c *Collection) { c.Title = title })
+		return did("collection "+c.Title+" is now "+title, c.GID()), s.UpdateCollection(c.ID, func(c *Collection) { c.Title = title })
 	}},
 	{"create_collection", 1, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		c, err := s.CreateCollection(CollectionSpec{Title: fmt.Sprintf("Tagged %d", rng.IntN(1000)), Rules: []Rule{{"TAG", "EQUALS", "gift"}}})
@@ -221,7 +229,7 @@ var randomEdits = []randomEdit{
 		if !ok || look(s, s.Collections.Len) < 4 {
 			return Edit{}, ErrNotFound
 		}
-		return did("collection deleted", c.GID()), s.DeleteCollection(c.ID)
+		return did("collection "+c.Title+" deleted", c.GID()), s.DeleteCollection(c.ID)
 	}},
 	{"create_discount", 1, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		code := fmt.Sprintf("CODE%d", rng.IntN(1_000_000))
@@ -238,14 +246,14 @@ var randomEdits = []randomEdit{
 			return Edit{}, ErrNotFound
 		}
 		title := fmt.Sprintf("Offer %d", rng.IntN(1000))
-		return did("title "+title, d.GID()), s.UpdateDiscount(d.ID, func(d *Discount) { d.Title = title })
+		return did("discount "+d.Title+" is now "+title, d.GID()), s.UpdateDiscount(d.ID, func(d *Discount) { d.Title = title })
 	}},
 	{"delete_discount", 1, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		d, ok := draw(s, rng, &s.Discounts)
 		if !ok || look(s, s.Discounts.Len) < 4 {
 			return Edit{}, ErrNotFound
 		}
-		return did("discount deleted", d.GID()), s.DeleteDiscount(d.ID)
+		return did("discount "+d.Title+" deleted", d.GID()), s.DeleteDiscount(d.ID)
 	}},
 	{"add_code", 2, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		d, ok := draw(s, rng, &s.Discounts)
@@ -303,17 +311,17 @@ var randomEdits = []randomEdit{
 			return Edit{}, ErrNotFound
 		}
 		if rng.IntN(2) == 0 {
-			return did("order fulfilled", o.GID()), s.UpdateOrder(o.ID, func(o *Order) { o.FulfillmentStatus = "FULFILLED" })
+			return did("order "+o.Name+" fulfilled", o.GID()), s.UpdateOrder(o.ID, func(o *Order) { o.FulfillmentStatus = "FULFILLED" })
 		}
 		note := fmt.Sprintf("Note %d", rng.IntN(1000))
-		return did("order note", o.GID()), s.UpdateOrder(o.ID, func(o *Order) { o.Note = note })
+		return did("order "+o.Name+": note", o.GID()), s.UpdateOrder(o.ID, func(o *Order) { o.Note = note })
 	}},
 	{"cancel_order", 1, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		o, ok := draw(s, rng, &s.Orders)
 		if !ok {
 			return Edit{}, ErrNotFound
 		}
-		return did("order cancelled", o.GID()), s.CancelOrder(o.ID)
+		return did("order "+o.Name+" cancelled", o.GID()), s.CancelOrder(o.ID)
 	}},
 	{"rename_location", 1, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		l, ok := draw(s, rng, &s.Locations)
@@ -321,7 +329,7 @@ var randomEdits = []randomEdit{
 			return Edit{}, ErrNotFound
 		}
 		name := fmt.Sprintf("Store %d", rng.IntN(1000))
-		return did("location "+name, l.GID()), s.RenameLocation(l.ID, name)
+		return did("location "+l.Name+" is now "+name, l.GID()), s.RenameLocation(l.ID, name)
 	}},
 	{"turn_location", 1, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		l, ok := draw(s, rng, &s.Locations)
@@ -329,9 +337,9 @@ var randomEdits = []randomEdit{
 			return Edit{}, ErrNotFound
 		}
 		if look(s, func() bool { return l.Active }) {
-			return did("location closed", l.GID()), s.DeactivateLocation(l.ID)
+			return did("location "+l.Name+" closed", l.GID()), s.DeactivateLocation(l.ID)
 		}
-		return did("location opened", l.GID()), s.ActivateLocation(l.ID)
+		return did("location "+l.Name+" opened", l.GID()), s.ActivateLocation(l.ID)
 	}},
 	{"update_shop", 1, func(s *Shop, rng *rand.Rand) (Edit, error) {
 		name := fmt.Sprintf("Shop %d", rng.IntN(1000))
@@ -352,7 +360,7 @@ func createRandomProduct(s *Shop, rng *rand.Rand) (Edit, error) {
 	if err != nil {
 		return Edit{}, err
 	}
-	return did("product "+p.Title, p.GID()), nil
+	return did("product "+p.Title+" created", p.GID()), nil
 }
 
 // changeMembers adds a product to a collection or removes one.
@@ -366,12 +374,12 @@ func changeMembers(s *Shop, rng *rand.Rand, add bool) (Edit, error) {
 		if !ok {
 			return Edit{}, ErrNotFound
 		}
-		return did("product added", c.GID(), p.GID()), s.AddToCollection(c.ID, p.ID)
+		return did(p.Title+" added to "+c.Title, c.GID(), p.GID()), s.AddToCollection(c.ID, p.ID)
 	}
 	members := look(s, func() []int64 { return slices.Clone(c.Members) })
 	if len(members) == 0 {
 		return Edit{}, errors.New("no members")
 	}
 	id := members[rng.IntN(len(members))]
-	return did("product removed", c.GID(), gid(typeProduct, id)), s.RemoveFromCollection(c.ID, id)
+	return did("a product removed from "+c.Title, c.GID(), gid(typeProduct, id)), s.RemoveFromCollection(c.ID, id)
 }

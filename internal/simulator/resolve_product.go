@@ -41,7 +41,7 @@ var _ = define(fields{
 	"tracksInventory": of(func(p *Product) any {
 		return slices.ContainsFunc(p.Variants, func(v *Variant) bool { return v.Item.Tracked })
 	}),
-	"hasOnlyDefaultVariant": of(func(p *Product) any { return len(p.Variants) == 1 && p.Variants[0].Title == "Default Title" }),
+	"hasOnlyDefaultVariant": of(func(p *Product) any { return len(p.Variants) == 1 && p.Variants[0].Title == defaultVariantTitle }),
 	"hasOutOfStockVariants": of(func(p *Product) any {
 		return slices.ContainsFunc(p.Variants, func(v *Variant) bool { return v.Item.Tracked && v.InventoryQuantity() <= 0 })
 	}),
