@@ -221,12 +221,12 @@ func TestClientsOfAShopShareBudgetAndClock(t *testing.T) {
 
 func TestTheClocksOffsetIsKept(t *testing.T) {
 	w := newWorld(t)
-	shop := w.connect()
+	w.connect()
 	// As after a restart, with an offset of an hour in the store that is no longer true.
 	if _, err := w.store.Writer().Exec(`UPDATE shops SET clock_offset_ms = 3600000`); err != nil {
 		t.Fatal(err)
 	}
-	shop = w.shop(domain)
+	shop := w.shop(domain)
 	second := w.restart()
 	client, err := second.Client(t.Context(), shop)
 	if err != nil {

@@ -53,9 +53,6 @@ func init() {
 	}
 }
 
-// compliance are the topics that only an app's configuration can subscribe to.
-var compliance = []string{"customers/data_request", "customers/redact", "shop/redact"}
-
 // topicEnum turns a name like products/update into PRODUCTS_UPDATE.
 func topicEnum(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "/", "_"))
