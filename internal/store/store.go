@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -66,7 +67,10 @@ func Open(ctx context.Context, databaseURL string, mode Mode) (*Store, error) {
 		return nil, errors.New("open database: DATABASE_URL must look like sqlite://stockroom.db")
 	}
 	s := &Store{path: path}
-	var err error
+	err := ensureFile(path, mode)
+	if err != nil {
+		return nil, err
+	}
 	switch mode {
 	case ReadWrite:
 		if s.write, err = openPool(path, 1, "mode=rwc&_txlock=immediate"); err != nil {
@@ -87,6 +91,22 @@ func Open(ctx context.Context, databaseURL string, mode Mode) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// ensureFile makes the database's file where it may be made, for its owner's
+// eyes alone: it holds the shops' data. SQLite gives the files beside it the same mode.
+func ensureFile(path string, mode Mode) error {
+	if mode != ReadWrite {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("there is no database at %s: `stockroom serve` makes one; DATABASE_URL says where it is", path)
+		}
+		return nil
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	return file.Close()
 }
 
 func openPool(path string, size int, extra string) (*sql.DB, error) {
@@ -177,7 +197,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 	}
 	have, err := s.SchemaVersion(ctx)
 	if err != nil {
-		return fmt.Errorf("%w (is there a Stockroom database? `stockroom serve` makes one)", err)
+		return fmt.Errorf("%w: is this a Stockroom database?", err)
 	}
 	switch {
 	case have < want:
