@@ -201,6 +201,35 @@ func TestPollMissedByDowntimeRunsOnReturn(t *testing.T) {
 	h.waitRuns(3)
 }
 
+// TestPollMendsSubscriptions: Shopify deletes a subscription after failures and tells nobody.
+func TestPollMendsSubscriptions(t *testing.T) {
+	h := newHouse(t, time.Now)
+	h.up()
+	h.connect()
+	installation := h.shop.Installation("key")
+	all := installation.Subscriptions()
+	for _, subscription := range all[:3] {
+		if refused := installation.Unsubscribe(subscription.ID); refused != nil {
+			t.Fatal(refused)
+		}
+	}
+	var shop store.Shop
+	err := h.app.Store.View(t.Context(), func(tx *store.Tx) (err error) {
+		shop, err = tx.ShopByDomain(domain)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.app.Jobs.QueueRun(t.Context(), store.Run{ShopID: shop.ID, Kind: "poll", Reason: "manual"}); err != nil {
+		t.Fatal(err)
+	}
+	h.waitRuns(2)
+	if got := installation.Subscriptions(); len(got) != len(all) {
+		t.Errorf("after the poll there are %d subscriptions; want %d", len(got), len(all))
+	}
+}
+
 // TestRootAnswersWhoeverAsks: a load balancer gets JSON, a browser the dashboard.
 func TestRootAnswersWhoeverAsks(t *testing.T) {
 	h := newHouse(t, time.Now)

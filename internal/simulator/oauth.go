@@ -109,6 +109,15 @@ func (s *Shop) IssueToken(clientID string, scopes ...string) (string, error) {
 	return text, nil
 }
 
+// Installation is the app's standing at the shop; nil where the simulator has no such app.
+func (s *Shop) Installation(clientID string) *Installation {
+	app := s.sim.app(clientID)
+	if app == nil {
+		return nil
+	}
+	return s.installation(app)
+}
+
 // SetScopes changes what an app was granted, as a merchant's approval of new
 // scopes does, and tells the app with app/scopes_update.
 func (s *Shop) SetScopes(clientID string, scopes ...string) error {
