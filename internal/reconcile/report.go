@@ -3,6 +3,7 @@ package reconcile
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,6 +30,9 @@ type ResourceReport struct {
 	Wrong     int64  `json:"wrong"`     // Same updatedAt, or none, but other fields.
 	Undeleted int64  `json:"undeleted"` // The copy showed it, the shop has deleted it.
 	Complete  bool   `json:"complete"`  // All of it was read, and every absence confirmed.
+
+	// Fields says in how many of the stale and wrong rows each field differed.
+	Fields map[string]int64 `json:"fields"`
 }
 
 // Drifted counts the records that were not as the shop's.
@@ -85,9 +89,32 @@ func report(tx *store.Tx, run store.Run, complete map[mirror.Kind]bool, gaps []s
 	if err != nil {
 		return Report{}, err
 	}
+	fields := map[string]map[string]int64{}
+	err = tx.EachDrift(run.ID, func(row store.DriftRow) error {
+		if row.Class != ClassStale && row.Class != ClassWrong {
+			return nil
+		}
+		var diffs []mirror.FieldDiff
+		if err := json.Unmarshal(row.Fields, &diffs); err != nil {
+			return fmt.Errorf("drift of %s %s: %w", row.Kind, row.ID, err)
+		}
+		if fields[row.Type] == nil {
+			fields[row.Type] = map[string]int64{}
+		}
+		for _, diff := range diffs {
+			if diff.Field == "updatedAt" && mirror.InfoOf(row.Kind).Of != "" {
+				continue // The object's own kind counts it.
+			}
+			fields[row.Type][diff.Field]++
+		}
+		return nil
+	})
+	if err != nil {
+		return Report{}, err
+	}
 	r := Report{Gaps: slices.Compact(gaps)}
 	for _, name := range mirror.Types {
-		resource := ResourceReport{Type: name, Complete: true,
+		resource := ResourceReport{Type: name, Complete: true, Fields: fields[name],
 			Missing: counts[[2]string{name, ClassMissing}], Stale: counts[[2]string{name, ClassStale}],
 			Wrong: counts[[2]string{name, ClassWrong}], Undeleted: counts[[2]string{name, ClassUndeleted}],
 		}
@@ -136,6 +163,9 @@ func (r Report) Text() string {
 		}
 		fmt.Fprintf(&out, "%-16s %9d %9d %9d %9d %9d%s\n", resource.Type, resource.Checked, resource.Missing, resource.Stale,
 			resource.Wrong, resource.Undeleted, note)
+		for _, field := range slices.Sorted(maps.Keys(resource.Fields)) {
+			fmt.Fprintf(&out, "    %s differed in %d\n", field, resource.Fields[field])
+		}
 	}
 	for _, gap := range r.Gaps {
 		fmt.Fprintf(&out, "! %s\n", gap)

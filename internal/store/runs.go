@@ -165,6 +165,17 @@ func (t *Tx) Drift(run int64, limit int) ([]DriftRow, error) {
 		})
 }
 
+// EachDrift calls do for every drifted row of a run.
+func (t *Tx) EachDrift(run int64, do func(DriftRow) error) error {
+	return t.each(`SELECT type, id, kind, class, fields FROM drift WHERE run_id = $1 ORDER BY type, id, kind`, []any{run}, func(scan func(...any) error) error {
+		var r DriftRow
+		if err := scan(&r.Type, &r.ID, &r.Kind, &r.Class, &r.Fields); err != nil {
+			return err
+		}
+		return do(r)
+	})
+}
+
 // CountDrift counts a run's drifted rows by type and class.
 func (t *Tx) CountDrift(run int64) (map[[2]string]int64, error) {
 	counts := map[[2]string]int64{}

@@ -128,8 +128,20 @@ func Headless(ctx context.Context, seed uint64, log *slog.Logger, say io.Writer)
 	return result, nil
 }
 
-// OK reports whether the run showed what it is there to show.
-func (r Result) OK() bool { return r.Exact && r.Poll == "ok" && r.LostAndWrong >= 20 }
+// minLostAndWrong is how many lost webhooks must have left their record wrong,
+// or the poll had nothing to prove itself by.
+const minLostAndWrong = 20
+
+// OK reports whether the run showed what it is there to show: much was missed,
+// of all sorts, and all of it was repaired.
+func (r Result) OK() bool {
+	for _, name := range []string{"Product", "ProductVariant", "InventoryLevel", "Discount", "Collection"} {
+		if !slices.Contains(r.TypesWrong, name) {
+			return false
+		}
+	}
+	return r.Exact && r.Poll == "ok" && r.LostAndWrong >= minLostAndWrong
+}
 
 func (r *Result) count(wrong simulator.Report, deliveries []simulator.Delivery) {
 	types := map[string]bool{}
