@@ -290,12 +290,8 @@ func (a *App) progress(ctx context.Context, shop int64) (connect.Progress, error
 func (a *App) Start(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	if a.Config.Roles.Worker {
-		if err := a.hydrator.Start(ctx); err != nil {
-			return err
-		}
-		if err := a.applier.Start(ctx); err != nil {
-			return err
-		}
+		a.hydrator.Start(ctx)
+		a.applier.Start(ctx)
 	}
 	if err := a.Jobs.Start(ctx); err != nil {
 		return err

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
+	"stockroom/internal/loop"
 	"stockroom/internal/mirror"
 	"stockroom/internal/store"
 )
@@ -42,9 +42,7 @@ type InboxConfig struct {
 // many, so that a burst costs few commits. The zero value is of no use.
 type Inbox struct {
 	InboxConfig
-	wake chan struct{}
-	stop context.CancelFunc
-	done sync.WaitGroup
+	loop *loop.Loop
 }
 
 const (
@@ -61,54 +59,33 @@ const (
 
 // NewInbox makes an Inbox; Start sets it going.
 func NewInbox(config InboxConfig) *Inbox {
-	return &Inbox{InboxConfig: config, wake: make(chan struct{}, 1)}
+	b := &Inbox{InboxConfig: config}
+	b.loop = loop.New(b.drain)
+	return b
 }
 
 // Wake tells that webhooks were stored. It never blocks.
-func (b *Inbox) Wake() {
-	select {
-	case b.wake <- struct{}{}:
-	default: // Woken already.
-	}
-}
+func (b *Inbox) Wake() { b.loop.Wake() }
 
 // Start applies webhooks in the background until Stop.
-func (b *Inbox) Start(ctx context.Context) error {
-	ctx, b.stop = context.WithCancel(ctx)
-	b.done.Go(func() { b.loop(ctx) })
-	return nil
-}
+func (b *Inbox) Start(ctx context.Context) { b.loop.Start(ctx) }
 
 // Stop ends the loop after the batch it is at. What is left is applied by the next process.
-func (b *Inbox) Stop() {
-	if b.stop != nil {
-		b.stop()
-	}
-	b.done.Wait()
-}
+func (b *Inbox) Stop() { b.loop.Stop() }
 
-func (b *Inbox) loop(ctx context.Context) {
-	idle := time.NewTimer(0)
-	defer idle.Stop()
+// drain applies what waits, batch after batch.
+func (b *Inbox) drain(ctx context.Context) time.Duration {
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-b.wake:
-		case <-idle.C:
-		}
-		pause := inboxIdle
-		for {
-			n, err := b.RunOnce(ctx)
-			if err != nil && ctx.Err() == nil {
+		n, err := b.RunOnce(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
 				b.Log.Error("webhooks could not be applied, trying again", "error", err)
-				pause = inboxRetry
 			}
-			if n == 0 || err != nil {
-				break
-			}
+			return inboxRetry
 		}
-		idle.Reset(pause)
+		if n == 0 {
+			return inboxIdle
+		}
 	}
 }
 

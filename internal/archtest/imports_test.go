@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"internal/mirror": {},
 	"internal/secret": {},
 	"internal/config": {"internal/secret"},
+	"internal/loop":   {},
 
 	// The wire.
 	"internal/shopify/admin": {"internal/mirror"},
@@ -36,9 +37,9 @@ var mayImport = map[string][]string{
 	"internal/store":           {"internal/mirror", "internal/secret"},
 	"internal/store/storetest": {"internal/catalog", "internal/mirror", "internal/secret", "internal/store"},
 	"internal/catalog":         {"internal/mirror", "internal/store"},
-	"internal/apply":           {"internal/catalog", "internal/mirror", "internal/store"},
+	"internal/apply":           {"internal/catalog", "internal/loop", "internal/mirror", "internal/store"},
 	"internal/inbox":           {"internal/mirror", "internal/secret", "internal/shopify", "internal/store"},
-	"internal/reconcile":       {"internal/apply", "internal/mirror", "internal/shopify", "internal/store"},
+	"internal/reconcile":       {"internal/apply", "internal/loop", "internal/mirror", "internal/shopify", "internal/store"},
 	"internal/connect":         {"internal/mirror", "internal/secret", "internal/shopify", "internal/store"},
 	"internal/jobs":            {"internal/mirror", "internal/reconcile", "internal/store"},
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stockroom/internal/apply"
+	"stockroom/internal/loop"
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify"
 	"stockroom/internal/store"
@@ -20,9 +21,14 @@ import (
 type Hydrator struct {
 	Config
 	turns keyedLocks
-	wake  chan struct{}
-	stop  context.CancelFunc
-	done  sync.WaitGroup
+	loop  *loop.Loop
+
+	// One worker a shop at most, so that a slow shop delays no other, and no
+	// more than there are slots.
+	workers sync.WaitGroup
+	slots   chan struct{}
+	mu      sync.Mutex
+	busy    map[int64]bool
 }
 
 const (
@@ -40,78 +46,63 @@ const (
 
 // NewHydrator makes a Hydrator; Start sets it going.
 func NewHydrator(config Config) *Hydrator {
-	return &Hydrator{Config: config, wake: make(chan struct{}, 1)}
+	h := &Hydrator{Config: config, slots: make(chan struct{}, hydrateShops), busy: map[int64]bool{}}
+	h.loop = loop.New(h.hand)
+	return h
 }
 
 // Wake tells that demands were written. It never blocks.
-func (h *Hydrator) Wake() {
-	select {
-	case h.wake <- struct{}{}:
-	default:
-	}
-}
+func (h *Hydrator) Wake() { h.loop.Wake() }
 
 // Start works off demands in the background until Stop.
-func (h *Hydrator) Start(ctx context.Context) error {
-	ctx, h.stop = context.WithCancel(ctx)
-	h.done.Go(func() { h.loop(ctx) })
-	return nil
-}
+func (h *Hydrator) Start(ctx context.Context) { h.loop.Start(ctx) }
 
-// Stop ends the loop; reads in flight are abandoned, their demands stay.
+// Stop ends the work; reads in flight are abandoned, their demands stay.
 func (h *Hydrator) Stop() {
-	if h.stop != nil {
-		h.stop()
-	}
-	h.done.Wait()
+	h.loop.Stop()
+	h.workers.Wait()
 }
 
-// loop keeps at most one goroutine a shop, so that a slow shop delays no other.
-func (h *Hydrator) loop(ctx context.Context) {
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	slots := make(chan struct{}, hydrateShops)
-	var mu sync.Mutex
-	busy := map[int64]bool{}
-	idle := time.NewTimer(0)
-	defer idle.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-h.wake:
-		case <-idle.C:
-		}
-		due, err := h.due(ctx)
-		if err != nil && ctx.Err() == nil {
-			h.Log.Error("demands could not be listed, trying again", "error", err)
-		}
-		for _, shop := range due {
-			mu.Lock()
-			taken := busy[shop.ID]
-			busy[shop.ID] = true
-			mu.Unlock()
-			if taken {
-				continue
-			}
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			workers.Go(func() {
-				if _, err := h.RunOnce(ctx, shop); err != nil && ctx.Err() == nil {
-					h.Log.Warn("reads by id failed, trying again", "shop", shop.Domain, "error", err)
-				}
-				<-slots
-				mu.Lock()
-				delete(busy, shop.ID)
-				mu.Unlock()
-				h.Wake() // More may have come due meanwhile.
-			})
-		}
-		idle.Reset(hydrateIdle)
+// hand gives each shop that is owed a read, and has no worker, one.
+func (h *Hydrator) hand(ctx context.Context) time.Duration {
+	due, err := h.due(ctx)
+	if err != nil && ctx.Err() == nil {
+		h.Log.Error("demands could not be listed, trying again", "error", err)
 	}
+	for _, shop := range due {
+		if !h.take(shop.ID) {
+			continue
+		}
+		select {
+		case h.slots <- struct{}{}:
+		case <-ctx.Done():
+			h.giveBack(shop.ID)
+			return hydrateIdle
+		}
+		h.workers.Go(func() {
+			if _, err := h.RunOnce(ctx, shop); err != nil && ctx.Err() == nil {
+				h.Log.Warn("reads by id failed, trying again", "shop", shop.Domain, "error", err)
+			}
+			<-h.slots
+			h.giveBack(shop.ID)
+			h.Wake() // More may have come due meanwhile.
+		})
+	}
+	return hydrateIdle
+}
+
+func (h *Hydrator) take(shop int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	taken := h.busy[shop]
+	h.busy[shop] = true
+	return !taken
+}
+
+func (h *Hydrator) giveBack(shop int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.busy, shop)
 }
 
 // due lists the connected shops that have a demand due.
