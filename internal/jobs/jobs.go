@@ -164,10 +164,11 @@ func (j *Jobs) QueueRun(ctx context.Context, run store.Run) (store.Run, error) {
 
 func (j *Jobs) queue(ctx context.Context, tx *store.Tx, run store.Run) (store.Run, error) {
 	run.QueuedAt = mirror.At(j.Now())
-	run, fresh, err := tx.QueueRun(run)
-	if err != nil || !fresh {
+	run, _, err := tx.QueueRun(run)
+	if err != nil {
 		return run, err
 	}
+	// An open run may wait out the back-off of a failed job: this one does not.
 	if _, err := j.client.InsertTx(ctx, tx.SQL(), runArgs{RunID: run.ID}, nil); err != nil {
 		return run, fmt.Errorf("hand in run %d: %w", run.ID, err)
 	}

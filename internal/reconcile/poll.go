@@ -35,7 +35,14 @@ const settleTime = 3 * time.Minute
 // interrupted run goes on where it was.
 type Progress struct {
 	Lists map[string]*ListProgress `json:"lists"`
+	Ahead []AheadRecord            `json:"ahead,omitempty"`
 	Now   string                   `json:"now"` // What is being done, for people.
+}
+
+// AheadRecord is one whose copy has a later updatedAt than the shop shows.
+type AheadRecord struct {
+	Key    mirror.Key `json:"key"`
+	ReadID mirror.GID `json:"read_id"`
 }
 
 // ListProgress is where one list of a full read stands.
@@ -99,12 +106,6 @@ func (p *Poller) Run(ctx context.Context, runID int64) (store.Run, error) {
 	return r.run, nil
 }
 
-// aheadRecord is one whose copy has a later updatedAt than the shop shows.
-type aheadRecord struct {
-	key    mirror.Key
-	readID mirror.GID
-}
-
 // reading is one run under way.
 type reading struct {
 	*Poller
@@ -114,7 +115,6 @@ type reading struct {
 	progress Progress
 	complete map[mirror.Kind]bool // Kinds of which all was read and every absence confirmed.
 	gaps     []string
-	ahead    []aheadRecord
 }
 
 // do goes through the run's steps. Each is safe to repeat: a run that was
@@ -245,7 +245,6 @@ func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress
 			}
 		}
 	}
-	var ahead []apply.Step
 	err := r.Store.Update(ctx, func(tx *store.Tx) error {
 		steps, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: page.Observations, CompleteRead: r.run.StartedAt}, mirror.At(r.Now()))
 		if err != nil {
@@ -254,7 +253,7 @@ func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress
 		if err := tx.MarkRead(r.run.ID, keys); err != nil {
 			return err
 		}
-		ahead = steps
+		r.noteAhead(steps)
 		if r.run.Kind == "poll" {
 			if err := r.noteDrift(tx, steps); err != nil {
 				return err
@@ -271,7 +270,6 @@ func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress
 	if err != nil {
 		return fmt.Errorf("apply a page: %w", err)
 	}
-	r.noteAhead(ahead)
 	return nil
 }
 
@@ -292,24 +290,32 @@ func (r *reading) noteDrift(tx *store.Tx, steps []apply.Step) error {
 // maxAhead bounds the records that one run sets back; the next run goes on.
 const maxAhead = 1000
 
+// aheadGap says that there were more.
+const aheadGap = "more records than one run sets back are newer in the copy than in the shop: poll again"
+
 // noteAhead remembers records whose copy has a later updatedAt than the shop
 // itself, though the shop has had the time to show it.
 func (r *reading) noteAhead(steps []apply.Step) {
 	for _, step := range steps {
 		found, before := step.Last, step.Before
-		if found.Content != nil && found.Updated < before.Updated && found.AsOf >= before.AsOf.Add(mirror.CorrectAge) && len(r.ahead) < maxAhead {
-			r.ahead = append(r.ahead, aheadRecord{step.Key, step.Key.ReadID(before.Parent)})
+		if found.Content == nil || found.Updated >= before.Updated || found.AsOf < before.AsOf.Add(mirror.CorrectAge) {
+			continue
 		}
+		if len(r.progress.Ahead) == maxAhead {
+			r.gap(aheadGap)
+			return
+		}
+		r.progress.Ahead = append(r.progress.Ahead, AheadRecord{step.Key, step.Key.ReadID(before.Parent)})
 	}
 }
 
 // correct sets records back whose copy is ahead of the shop, on the evidence of
 // two reads by id. The merge cannot: it only moves forward.
 func (r *reading) correct(ctx context.Context) error {
-	if len(r.ahead) == 0 {
+	if len(r.progress.Ahead) == 0 {
 		return nil
 	}
-	r.progress.Now = fmt.Sprintf("looking again at %d records that the shop shows older", len(r.ahead))
+	r.progress.Now = fmt.Sprintf("looking again at %d records that the shop shows older", len(r.progress.Ahead))
 	first, err := r.lookAgain(ctx)
 	if err != nil {
 		return r.orGap(ctx, "records that the shop shows older could not be read again", err)
@@ -349,11 +355,11 @@ func (r *reading) correct(ctx context.Context) error {
 // lookAgain reads the records that are ahead by id, and keeps the answers about themselves.
 func (r *reading) lookAgain(ctx context.Context) ([]mirror.Observation, error) {
 	ids := map[mirror.Read][]mirror.GID{}
-	wanted := make(map[mirror.Key]bool, len(r.ahead))
-	for _, record := range r.ahead {
-		read := mirror.InfoOf(record.key.Kind).Read
-		ids[read] = append(ids[read], record.readID)
-		wanted[record.key] = true
+	wanted := make(map[mirror.Key]bool, len(r.progress.Ahead))
+	for _, record := range r.progress.Ahead {
+		read := mirror.InfoOf(record.Key.Kind).Read
+		ids[read] = append(ids[read], record.ReadID)
+		wanted[record.Key] = true
 	}
 	var answers []mirror.Observation
 	for read, all := range ids {
