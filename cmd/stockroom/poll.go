@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -110,11 +111,15 @@ func (c *pollCommand) poll(e *env, beside *app.App, shop store.Shop) (store.Run,
 	ctx, done := context.WithCancelCause(e.ctx)
 	defer done(nil)
 	if beside.Alone() {
-		go func() {
-			_, err := beside.Poller.Run(ctx, run.ID)
-			if err != nil {
+		var polling sync.WaitGroup
+		polling.Go(func() {
+			if _, err := beside.Poller.Run(ctx, run.ID); err != nil {
 				done(err)
 			}
+		})
+		defer func() {
+			done(nil)
+			polling.Wait()
 		}()
 	}
 	bar := progressBar{out: e.stderr, shown: !c.JSON && term.IsTerminal(int(os.Stderr.Fd()))}

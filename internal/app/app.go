@@ -75,7 +75,13 @@ const (
 
 // Migrate brings the schema of the database at this URL up to date, the job
 // engine's tables too, and says which it is then.
+// store.ErrLocked says that a service runs on it, and must be stopped first.
 func Migrate(ctx context.Context, databaseURL string) (version int64, err error) {
+	unlock, err := store.Lock(databaseURL)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
 	db, err := store.Open(ctx, databaseURL, store.ReadWrite)
 	if err != nil {
 		return 0, err
@@ -91,7 +97,9 @@ func Migrate(ctx context.Context, databaseURL string) (version int64, err error)
 // service lives on the database already.
 func New(ctx context.Context, options Options) (app *App, err error) {
 	a := newApp(options)
-	if a.Store, err = store.Open(ctx, a.Config.Database.URL.Reveal(), store.ReadWrite); err != nil {
+	// The lock comes first: opening migrates the schema, which must not happen
+	// under a service that runs.
+	if a.unlock, err = store.Lock(a.Config.Database.URL.Reveal()); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -99,7 +107,7 @@ func New(ctx context.Context, options Options) (app *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	if a.unlock, err = a.Store.Lock(); err != nil {
+	if a.Store, err = store.Open(ctx, a.Config.Database.URL.Reveal(), store.ReadWrite); err != nil {
 		return nil, err
 	}
 	if err := jobs.Migrate(ctx, a.Store); err != nil {
@@ -117,7 +125,7 @@ func New(ctx context.Context, options Options) (app *App, err error) {
 func Beside(ctx context.Context, options Options) (app *App, err error) {
 	a := newApp(options)
 	a.Config.Roles = config.Roles{}
-	if a.Store, err = OpenBeside(ctx, a.Config.Database.URL.Reveal()); err != nil {
+	if a.unlock, err = store.Lock(a.Config.Database.URL.Reveal()); err != nil && !errors.Is(err, store.ErrLocked) {
 		return nil, err
 	}
 	defer func() {
@@ -125,7 +133,7 @@ func Beside(ctx context.Context, options Options) (app *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	if a.unlock, err = a.Store.Lock(); err != nil && !errors.Is(err, store.ErrLocked) {
+	if a.Store, err = OpenBeside(ctx, a.Config.Database.URL.Reveal()); err != nil {
 		return nil, err
 	}
 	if err := a.build(); err != nil {
@@ -156,11 +164,15 @@ func newApp(options Options) *App {
 
 // Close gives the database back. It is for an App that was not started; Stop calls it itself.
 func (a *App) Close() error {
+	var err error
+	if a.Store != nil {
+		err = a.Store.Close()
+	}
 	if a.unlock != nil {
 		a.unlock()
 		a.unlock = nil
 	}
-	return a.Store.Close()
+	return err
 }
 
 // sealer opens the encryption key: the given one, else the one in the file
@@ -204,7 +216,7 @@ func (a *App) build() error {
 	})
 
 	reading := reconcile.Config{
-		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Now: a.Now, Log: log.With("component", "reconcile"),
+		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Drain: func(ctx context.Context) error { return a.applier.Drain(ctx) }, Now: a.Now, Log: log.With("component", "reconcile"),
 		MaxDelete: reconcile.Fuse{Percent: cfg.Poll.MaxDelete.Percent, Rows: int64(cfg.Poll.MaxDelete.Rows)},
 	}
 	a.hydrator = reconcile.NewHydrator(reading)
@@ -296,10 +308,8 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.Jobs.Start(ctx); err != nil {
 		return err
 	}
-	for _, token := range a.Config.Shopify.Tokens {
-		if _, err := a.Connect.ImportToken(ctx, token.Domain, token.Token); err != nil {
-			return fmt.Errorf("%s: %w", token.Setting, err)
-		}
+	if err := a.importTokens(ctx); err != nil {
+		return err
 	}
 	if !a.Config.Roles.Web {
 		return nil
@@ -329,6 +339,34 @@ func (a *App) Start(ctx context.Context) error {
 	return nil
 }
 
+// importTokens connects the shops whose tokens are settings. A token that names
+// another shop than its setting is a mistake that only a person can mend, and
+// ends the start; one that Shopify does not accept now keeps no other shop waiting.
+func (a *App) importTokens(ctx context.Context) error {
+	for _, token := range a.Config.Shopify.Tokens {
+		var known store.Shop
+		err := a.Store.View(ctx, func(tx *store.Tx) (err error) {
+			known, err = tx.ShopByDomain(token.Domain)
+			return err
+		})
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if known.State == store.ShopConnected {
+			continue // By this token, or by a login since, which has the last word.
+		}
+		_, err = a.Connect.ImportToken(ctx, token.Domain, token.Token)
+		var other *connect.DomainError
+		if errors.As(err, &other) {
+			return fmt.Errorf("%s: %w", token.Setting, err)
+		}
+		if err != nil {
+			a.Log.Error("a shop's token could not be used, the shop is not connected", "setting", token.Setting, "shop", token.Domain, "error", err)
+		}
+	}
+	return nil
+}
+
 // Failed tells when the App cannot serve any more. It must be stopped then.
 func (a *App) Failed() <-chan error { return a.failed }
 
@@ -343,8 +381,8 @@ func (a *App) Stop(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("stop serving: %w", err))
 		}
 		<-a.served
-		a.inbox.Stop()
 	}
+	a.inbox.Stop()
 	errs = append(errs, a.Jobs.Stop(ctx))
 	a.applier.Stop()
 	a.hydrator.Stop()

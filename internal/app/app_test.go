@@ -7,6 +7,8 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -227,6 +229,46 @@ func TestPollMendsSubscriptions(t *testing.T) {
 	h.waitRuns(2)
 	if got := installation.Subscriptions(); len(got) != len(all) {
 		t.Errorf("after the poll there are %d subscriptions; want %d", len(got), len(all))
+	}
+}
+
+// TestDeadTokenInTheSettingsStopsNoOtherShop: the service starts, and says which token is dead.
+func TestDeadTokenInTheSettingsStopsNoOtherShop(t *testing.T) {
+	h := newHouse(t, time.Now, "SHOPIFY_ACCESS_TOKEN_A="+domain+"=shpat_dead")
+	h.up()
+	h.connect() // By a login, which the setting does not take back at the next start.
+	h.down()
+	h.up()
+	if scheduled, err := h.app.Jobs.ScheduleOnce(t.Context()); err != nil || len(scheduled) != 0 {
+		t.Errorf("the next start opened %d runs, %v; want none", len(scheduled), err)
+	}
+	h.waitRuns(1)
+}
+
+// TestFailedStartCanBeStopped: nothing is left running.
+func TestFailedStartCanBeStopped(t *testing.T) {
+	h := newHouse(t, time.Now)
+	taken, err := net.Listen("tcp", h.cfg.ListenAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	service, err := app.New(t.Context(), app.Options{Config: h.cfg, Log: slog.New(slog.DiscardHandler), Now: h.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "LISTEN_ADDR") {
+		t.Errorf("a start on a taken address: %v; want an error that names LISTEN_ADDR", err)
+	}
+	if err := service.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, part := range []string{"internal/inbox.", "internal/reconcile.", "internal/loop.", "riverqueue"} {
+		if strings.Contains(string(stacks), part) {
+			t.Errorf("%s still runs", part)
+		}
 	}
 }
 

@@ -55,6 +55,10 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
+	lastRead, err := tx.LastReadStart(batch.Shop)
+	if err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
 	steps := make([]Step, len(keys))
 	for i, key := range keys {
 		steps[i] = Step{Key: key, Before: records[key].State, After: records[key].State, Outcome: mirror.Same}
@@ -88,8 +92,8 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 			continue
 		}
 		record := store.Record{Key: step.Key, State: step.After, ExceptAt: records[step.Key].ExceptAt}
-		if excepted[step.Key] {
-			record.ExceptAt = batch.CompleteRead
+		if excepted[step.Key] || batch.CompleteRead == 0 {
+			record.ExceptAt = max(record.ExceptAt, lastRead, batch.CompleteRead) // That read did not find this.
 		}
 		changed = append(changed, record)
 		if action := actionOf(info, step); action != "" {
@@ -219,6 +223,10 @@ func Correct(tx *store.Tx, shop int64, first, second []mirror.Observation, now m
 	if err != nil {
 		return nil, fmt.Errorf("correct: %w", err)
 	}
+	lastRead, err := tx.LastReadStart(shop)
+	if err != nil {
+		return nil, fmt.Errorf("correct: %w", err)
+	}
 	var steps []Step
 	var changed []store.Record
 	var changes []store.Change
@@ -235,6 +243,7 @@ func Correct(tx *store.Tx, shop int64, first, second []mirror.Observation, now m
 		step := Step{Key: o.Key, Before: record.State, After: corrected, Last: other, Outcome: mirror.Applied}
 		steps = append(steps, step)
 		record.State = corrected
+		record.ExceptAt = max(record.ExceptAt, lastRead)
 		changed = append(changed, record)
 		changes = append(changes, store.Change{Key: o.Key, Action: "updated", Source: other.Source, AsOf: other.AsOf, At: now})
 		if err := tx.ForgiveDemands(shop, mirror.InfoOf(o.Key.Kind).Read, o.Key.ReadID(o.Parent), corrected.Updated); err != nil {

@@ -283,6 +283,80 @@ func TestChangedLocationOwesAReadOfItsItems(t *testing.T) {
 	}
 }
 
+// TestLateRowsAreNotProvenByTheReadBeforeThem: a complete read vouches for what
+// it found, not for what was stored since, or the order of two late webhooks would matter.
+func TestLateRowsAreNotProvenByTheReadBeforeThem(t *testing.T) {
+	level := mirror.InventoryLevel{InventoryItemID: "gid://shopify/InventoryItem/1", LocationID: "gid://shopify/Location/2", UpdatedAt: mirror.TimeOf(at(-100).Time())}
+	connected, err := mirror.Present(level.ID(), level, mirror.FromWebhook, at(-100), at(10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	disconnected := mirror.Absent(mirror.Key{Kind: mirror.KindInventoryLevel, ID: level.ID()}, mirror.FromWebhook, at(-50), at(11))
+	for name, order := range map[string][]mirror.Observation{"in order": {connected, disconnected}, "out of order": {disconnected, connected}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.update(func(tx *store.Tx) error {
+				run, _, err := tx.QueueRun(store.Run{ShopID: b.shop.ID, Kind: "poll", Reason: "manual"})
+				if err != nil {
+					return err
+				}
+				return tx.SetComplete(b.shop.ID, run.ID, []mirror.Kind{mirror.KindInventoryLevel}, at(0))
+			})
+			for _, o := range order {
+				b.apply(apply.Batch{Observations: []mirror.Observation{o}})
+			}
+			b.view(func(tx *store.Tx) error {
+				n, err := tx.CountShown(b.shop.ID, mirror.KindInventoryLevel)
+				if n != 0 {
+					t.Error("a disconnected level is shown")
+				}
+				return err
+			})
+		})
+	}
+}
+
+// TestOneShopsTroubleHoldsUpNoOther is P7 in the inbox, and what fails again and
+// again by itself is set aside.
+func TestOneShopsTroubleHoldsUpNoOther(t *testing.T) {
+	b := newBench(t)
+	var other store.Shop
+	b.update(func(tx *store.Tx) (err error) {
+		other, err = tx.SaveShop(store.Shop{Domain: "b-shop.myshopify.com", State: store.ShopConnected, WebhookKeyHash: []byte("hash 2"), WebhookKey: []byte("sealed")})
+		if err != nil {
+			return err
+		}
+		return tx.AddDeliveries([]store.Delivery{
+			{ShopID: b.shop.ID, Topic: "shop/update", WebhookID: "1", Body: []byte("{}"), State: store.DeliveryNew},
+			{ShopID: other.ID, Topic: "shop/update", WebhookID: "2", Body: []byte("{}"), State: store.DeliveryNew},
+		})
+	})
+	inbox := apply.NewInbox(apply.InboxConfig{Store: b.Store, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
+		Control: func(_ context.Context, d store.Delivery) (bool, error) {
+			if d.ShopID == b.shop.ID {
+				return false, errors.New("trouble of one shop")
+			}
+			return false, nil
+		},
+		Decode: func(store.Delivery) (apply.Learned, error) { return apply.Learned{}, nil }})
+	if n, err := inbox.RunOnce(t.Context()); n != 1 || err == nil {
+		t.Errorf("RunOnce = %d, %v; want the other shop's webhook done, and the trouble told", n, err)
+	}
+	for range 10 {
+		if n, err := inbox.RunOnce(t.Context()); n == 1 && err == nil {
+			break // Set aside.
+		}
+	}
+	b.view(func(tx *store.Tx) error {
+		mine, err := tx.CountDeliveries(b.shop.ID)
+		theirs, err2 := tx.CountDeliveries(other.ID)
+		if mine[store.DeliveryQuarantined] != 1 || theirs[store.DeliveryDone] != 1 {
+			t.Errorf("the troubled shop's inbox %v, the other's %v", mine, theirs)
+		}
+		return errors.Join(err, err2)
+	})
+}
+
 // TestInboxQuarantinesWhatCannotBeReadAndGoesOn: a bad webhook stops no other.
 func TestInboxQuarantinesWhatCannotBeReadAndGoesOn(t *testing.T) {
 	b := newBench(t)

@@ -2,8 +2,10 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"stockroom/internal/loop"
@@ -43,6 +45,9 @@ type InboxConfig struct {
 type Inbox struct {
 	InboxConfig
 	loop *loop.Loop
+
+	turn     sync.Mutex    // One batch at a time: a full read drains beside the loop.
+	failures map[int64]int // By the number of a webhook that could not be applied.
 }
 
 const (
@@ -53,13 +58,15 @@ const (
 	// be stored by another process.
 	inboxIdle = time.Second
 
-	// inboxRetry is the pause after a failed batch.
+	// inboxRetry is the pause after a failure.
 	inboxRetry = time.Second
+	// inboxTries is how often a webhook may fail by itself.
+	inboxTries = 5
 )
 
 // NewInbox makes an Inbox; Start sets it going.
 func NewInbox(config InboxConfig) *Inbox {
-	b := &Inbox{InboxConfig: config}
+	b := &Inbox{InboxConfig: config, failures: map[int64]int{}}
 	b.loop = loop.New(b.drain)
 	return b
 }
@@ -73,89 +80,133 @@ func (b *Inbox) Start(ctx context.Context) { b.loop.Start(ctx) }
 // Stop ends the loop after the batch it is at. What is left is applied by the next process.
 func (b *Inbox) Stop() { b.loop.Stop() }
 
-// drain applies what waits, batch after batch.
+// drain applies what waits, and says how long to sleep then.
 func (b *Inbox) drain(ctx context.Context) time.Duration {
+	if err := b.Drain(ctx); err != nil {
+		if ctx.Err() == nil {
+			b.Log.Error("webhooks could not be applied, trying again", "error", err)
+		}
+		return inboxRetry
+	}
+	return inboxIdle
+}
+
+// Drain applies all that waits.
+func (b *Inbox) Drain(ctx context.Context) error {
 	for {
 		n, err := b.RunOnce(ctx)
-		if err != nil {
-			if ctx.Err() == nil {
-				b.Log.Error("webhooks could not be applied, trying again", "error", err)
-			}
-			return inboxRetry
-		}
-		if n == 0 {
-			return inboxIdle
+		if n == 0 || err != nil {
+			return err
 		}
 	}
 }
 
-// RunOnce applies one batch and says how many webhooks it held; zero when none wait.
-func (b *Inbox) RunOnce(ctx context.Context) (int, error) {
+// RunOnce applies one batch, a transaction a shop, and says how many webhooks
+// it was done with; zero when none wait. Where a shop's transaction fails, its
+// webhooks are tried one by one, so that one that cannot be applied holds up no
+// other; after some tries it is set aside. The error tells of those that are left.
+func (b *Inbox) RunOnce(ctx context.Context) (done int, err error) {
+	b.turn.Lock()
+	defer b.turn.Unlock()
 	var waiting []store.Delivery
-	err := b.Store.View(ctx, func(tx *store.Tx) (err error) {
+	err = b.Store.View(ctx, func(tx *store.Tx) (err error) {
 		waiting, err = tx.NewDeliveries(inboxBatch, inboxBatchBytes)
 		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("read inbox: %w", err)
 	}
-	if len(waiting) == 0 {
-		return 0, nil
-	}
-
-	type quarantine struct {
-		seq    int64
-		reason string
-	}
-	var set []quarantine
-	var finished []int64
-	batches := map[int64]*Batch{}
-	var order []*Batch
+	byShop := map[int64][]store.Delivery{}
+	var order []int64
 	for _, delivery := range waiting {
+		if byShop[delivery.ShopID] == nil {
+			order = append(order, delivery.ShopID)
+		}
+		byShop[delivery.ShopID] = append(byShop[delivery.ShopID], delivery)
+	}
+	var errs []error
+	for _, shop := range order {
+		deliveries := byShop[shop]
+		if err := b.apply(ctx, shop, deliveries); err == nil {
+			done += len(deliveries)
+			continue
+		}
+		for _, delivery := range deliveries {
+			err := b.apply(ctx, shop, []store.Delivery{delivery})
+			if err != nil {
+				err = b.failed(ctx, delivery, err)
+			}
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			done++
+		}
+	}
+	if done > 0 && b.Wrote != nil {
+		b.Wrote()
+	}
+	return done, errors.Join(errs...)
+}
+
+// apply applies webhooks of one shop in one transaction.
+func (b *Inbox) apply(ctx context.Context, shop int64, deliveries []store.Delivery) error {
+	batch := Batch{Shop: shop}
+	finished := make([]int64, 0, len(deliveries))
+	unreadable := map[int64]error{}
+	for _, delivery := range deliveries {
 		control, err := b.Control(ctx, delivery)
 		if err != nil {
-			return 0, fmt.Errorf("act on %s of shop %d: %w", delivery.Topic, delivery.ShopID, err)
+			return fmt.Errorf("act on %s of shop %d: %w", delivery.Topic, shop, err)
 		}
-		if control {
-			finished = append(finished, delivery.Seq)
-			continue
+		if !control {
+			learned, err := b.Decode(delivery)
+			if err != nil {
+				unreadable[delivery.Seq] = err
+				b.Log.Warn("webhook set aside: it cannot be read", "shop_id", shop, "topic", delivery.Topic,
+					"webhook_id", delivery.WebhookID, "error", err)
+				continue
+			}
+			batch.Observations = append(batch.Observations, learned.Observations...)
+			batch.Demands = append(batch.Demands, learned.Demands...)
 		}
-		learned, err := b.Decode(delivery)
-		if err != nil {
-			set = append(set, quarantine{delivery.Seq, err.Error()})
-			b.Log.Warn("webhook set aside: it cannot be read", "shop_id", delivery.ShopID, "topic", delivery.Topic,
-				"webhook_id", delivery.WebhookID, "error", err)
-			continue
-		}
-		batch := batches[delivery.ShopID]
-		if batch == nil {
-			batch = &Batch{Shop: delivery.ShopID}
-			batches[delivery.ShopID], order = batch, append(order, batch)
-		}
-		batch.Observations = append(batch.Observations, learned.Observations...)
-		batch.Demands = append(batch.Demands, learned.Demands...)
 		finished = append(finished, delivery.Seq)
 	}
-
 	now := mirror.At(b.Now())
-	err = b.Store.Update(ctx, func(tx *store.Tx) error {
-		for _, batch := range order {
-			if _, err := Apply(tx, *batch, now); err != nil {
-				return fmt.Errorf("shop %d: %w", batch.Shop, err)
+	err := b.Store.Update(ctx, func(tx *store.Tx) error {
+		if len(batch.Observations)+len(batch.Demands) > 0 {
+			if _, err := Apply(tx, batch, now); err != nil {
+				return err
 			}
 		}
-		for _, q := range set {
-			if err := tx.QuarantineDelivery(q.seq, q.reason, now); err != nil {
+		for seq, reason := range unreadable {
+			if err := tx.QuarantineDelivery(seq, reason.Error(), now); err != nil {
 				return err
 			}
 		}
 		return tx.FinishDeliveries(finished, now)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("apply %d webhooks: %w", len(waiting), err)
+		return fmt.Errorf("apply %d webhooks of shop %d: %w", len(deliveries), shop, err)
 	}
-	if b.Wrote != nil {
-		b.Wrote()
+	return nil
+}
+
+// failed counts a webhook's failure, and sets it aside when there were enough:
+// what fails again and again by itself is not the database's trouble.
+func (b *Inbox) failed(ctx context.Context, delivery store.Delivery, reason error) error {
+	b.failures[delivery.Seq]++
+	if ctx.Err() != nil || b.failures[delivery.Seq] < inboxTries {
+		return reason
 	}
-	return len(waiting), nil
+	err := b.Store.Update(ctx, func(tx *store.Tx) error {
+		return tx.QuarantineDelivery(delivery.Seq, reason.Error(), mirror.At(b.Now()))
+	})
+	if err != nil {
+		return errors.Join(reason, err)
+	}
+	delete(b.failures, delivery.Seq)
+	b.Log.Error("webhook set aside: it cannot be applied", "shop_id", delivery.ShopID, "topic", delivery.Topic,
+		"webhook_id", delivery.WebhookID, "error", reason)
+	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"stockroom/internal/loop"
 	"stockroom/internal/mirror"
 	"stockroom/internal/secret"
 	"stockroom/internal/shopify"
@@ -80,16 +81,16 @@ type Count struct {
 var (
 	// ErrReconnect says that Shopify refuses the shop's token for good: the
 	// merchant must log in again.
-	ErrReconnect = errors.New("the shop must be connected again: Shopify refuses its token")
+	ErrReconnect = fmt.Errorf("the shop must be connected again: %w", shopify.ErrNoToken)
 	// ErrUninstalled says that the shop has removed the app.
-	ErrUninstalled = errors.New("the shop has uninstalled the app")
+	ErrUninstalled = fmt.Errorf("the shop has uninstalled the app: %w", shopify.ErrNoToken)
 )
 
 // Connector connects shops. Its methods may be called from any goroutine.
 type Connector struct {
 	Config
-	tokens locks // By domain: getting and refreshing tokens retire each other's, so that they take turns.
-	audits locks // By domain.
+	tokens loop.Turns[string] // By domain: getting and refreshing tokens retire each other's, so that they take turns.
+	audits loop.Turns[string] // By domain.
 
 	sharedMu sync.Mutex
 	shared   map[string]*shared
@@ -292,30 +293,5 @@ func (c *Connector) keepOffset(ctx context.Context, shop store.Shop, s *shared) 
 		s.saved = before
 		s.mu.Unlock()
 		c.Log.Warn("clock offset was not stored", "shop", shop.Domain, "error", err)
-	}
-}
-
-// locks is a mutex a name, whose waiting ends with the context's.
-type locks struct {
-	mu  sync.Mutex
-	all map[string]chan struct{}
-}
-
-func (l *locks) lock(ctx context.Context, name string) (unlock func(), err error) {
-	l.mu.Lock()
-	if l.all == nil {
-		l.all = map[string]chan struct{}{}
-	}
-	turn, ok := l.all[name]
-	if !ok {
-		turn = make(chan struct{}, 1)
-		l.all[name] = turn
-	}
-	l.mu.Unlock()
-	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }

@@ -189,7 +189,7 @@ func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, dom
 // exchange turns the code into tokens, puts them on disk, and asks the shop who
 // it is. Until it has answered, a shop that was not connected before is not.
 func (c *Connector) exchange(ctx context.Context, domain, code string, known bool, arrived time.Time) (store.Shop, *problem) {
-	unlock, err := c.tokens.lock(ctx, domain)
+	unlock, err := c.tokens.Take(ctx, domain)
 	if err != nil {
 		return store.Shop{}, broken("connect the shop", domain, err)
 	}

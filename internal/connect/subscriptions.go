@@ -44,7 +44,7 @@ func (r Report) Changed() bool { return len(r.Created)+len(r.Updated)+len(r.Dele
 // no error. An error means that Shopify could not be asked to the end; trying
 // again goes on where it stopped.
 func (c *Connector) AuditSubscriptions(ctx context.Context, shop store.Shop) (Report, error) {
-	unlock, err := c.audits.lock(ctx, shop.Domain)
+	unlock, err := c.audits.Take(ctx, shop.Domain)
 	if err != nil {
 		return Report{}, fmt.Errorf("audit shop %s: %w", shop.Domain, err)
 	}

@@ -40,7 +40,7 @@ func (c *Connector) AccessToken(ctx context.Context, shopID int64, rejected secr
 	if c.good(shop, token, rejected) {
 		return token, nil
 	}
-	unlock, err := c.tokens.lock(ctx, shop.Domain)
+	unlock, err := c.tokens.Take(ctx, shop.Domain)
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("wait for the token of shop %s: %w", shop.Domain, err)
 	}
@@ -193,7 +193,7 @@ func (c *Connector) ImportToken(ctx context.Context, domain string, token secret
 	if err != nil {
 		return store.Shop{}, err
 	}
-	unlock, err := c.tokens.lock(ctx, domain)
+	unlock, err := c.tokens.Take(ctx, domain)
 	if err != nil {
 		return store.Shop{}, fmt.Errorf("wait for the token of shop %s: %w", domain, err)
 	}

@@ -203,7 +203,13 @@ type runArgs struct {
 func (runArgs) Kind() string { return "run" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
-func (runArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: pollQueue} }
+func (runArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: pollQueue, MaxAttempts: runAttempts}
+}
+
+// runAttempts is how often a run is taken up that does not come to its end, over
+// some minutes, before it is ended as failed: an open run keeps the next from starting.
+const runAttempts = 5
 
 type runWorker struct {
 	river.WorkerDefaults[runArgs]
@@ -221,6 +227,9 @@ func (w *runWorker) Work(ctx context.Context, job *river.Job[runArgs]) error {
 		return nil // Another job of this process is at it.
 	case errors.Is(err, store.ErrNotFound):
 		return river.JobCancel(err) // The shop was erased meanwhile.
+	case err != nil && ctx.Err() == nil && job.Attempt >= job.MaxAttempts:
+		w.log.Error("a full read does not come to its end and is given up", "run", job.Args.RunID, "error", err)
+		return errors.Join(err, w.poller.Abandon(ctx, job.Args.RunID, err))
 	}
 	return err
 }
@@ -240,8 +249,8 @@ func (w *scheduleWorker) Work(ctx context.Context, _ *river.Job[scheduleArgs]) e
 }
 
 // ScheduleOnce gives every connected shop whose latest slot has had no run its
-// run, and an import to one that was never read (a process that ended between a
-// login and its import leaves such a shop). It returns those runs.
+// run, and an import to one that was never read: its import failed, or a process
+// ended between a login and the import. It returns those runs.
 func (j *Jobs) ScheduleOnce(ctx context.Context) ([]store.Run, error) {
 	var shops, unread []store.Shop
 	zones := map[int64]*time.Location{}
@@ -254,10 +263,14 @@ func (j *Jobs) ScheduleOnce(ctx context.Context) ([]store.Run, error) {
 			if shop.State != store.ShopConnected {
 				continue
 			}
-			if runs, err := tx.Runs(shop.ID, 1); err != nil {
+			read, waits, err := wasRead(tx, shop, mirror.At(j.Now()))
+			if err != nil {
 				return err
-			} else if len(runs) == 0 {
-				unread = append(unread, shop)
+			}
+			if !read {
+				if !waits {
+					unread = append(unread, shop)
+				}
 				continue
 			}
 			shops = append(shops, shop)
@@ -296,6 +309,24 @@ func (j *Jobs) ScheduleOnce(ctx context.Context) ([]store.Run, error) {
 		}
 	}
 	return runs, nil
+}
+
+// importRetry is how long after an import that failed the next one begins.
+const importRetry = 10 * time.Minute
+
+// wasRead reports whether a shop was read whole once, and where it was not,
+// whether its import is under way or failed just now.
+func wasRead(tx *store.Tx, shop store.Shop, now mirror.Instant) (read, waits bool, err error) {
+	runs, err := tx.Runs(shop.ID, 1)
+	if err != nil || len(runs) == 0 {
+		return false, false, err
+	}
+	if newest := runs[0]; newest.Kind != "import" || newest.State == store.RunOK || newest.State == store.RunPartial {
+		return true, false, nil
+	} else if newest.State.Over() {
+		return false, newest.EndedAt.Add(importRetry) > now, nil
+	}
+	return false, true, nil
 }
 
 // claim gives a slot its run, unless it has had one.
@@ -352,17 +383,28 @@ type clearWorker struct {
 // clearBatch bounds one transaction of the clearing, so that it does not keep webhooks waiting.
 const clearBatch = 2000
 
-// Work deletes stored webhooks whose time is over.
+// keepHistory is how long the change feed and the drift of polls are kept.
+const keepHistory = 90 * 24 * time.Hour
+
+// Work deletes what is over: stored webhooks whose time has come, old history,
+// and what runs noted for themselves.
 func (w *clearWorker) Work(ctx context.Context, _ *river.Job[clearArgs]) error {
 	now := mirror.At(w.jobs.Now())
+	if err := reconcile.ForgetRead(ctx, w.jobs.Store); err != nil {
+		return err
+	}
 	for {
 		var dropped int64
 		err := w.jobs.Store.Update(ctx, func(tx *store.Tx) (err error) {
-			dropped, err = tx.DropDeliveries(now.Add(-w.jobs.RetentionDone), now.Add(-w.jobs.RetentionQuarantined), clearBatch)
+			if dropped, err = tx.DropDeliveries(now.Add(-w.jobs.RetentionDone), now.Add(-w.jobs.RetentionQuarantined), clearBatch); err != nil {
+				return err
+			}
+			old, err := tx.DropOld(now.Add(-keepHistory), clearBatch)
+			dropped = max(dropped, old)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("clear the inbox: %w", err)
+			return fmt.Errorf("clear what is over: %w", err)
 		}
 		if dropped < clearBatch {
 			return nil

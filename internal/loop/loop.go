@@ -1,5 +1,6 @@
-// Package loop runs a piece of work in the background whenever somebody wakes
-// it, and again after a pause when nobody does.
+// Package loop holds what background work needs: a Loop that works whenever
+// somebody wakes it, and again after a pause when nobody does, and Turns that
+// let one worker a shop go on at a time.
 //
 // It promises that Wake never blocks and loses no wake-up, and that Stop returns
 // only when the work is over.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"stockroom/internal/apply"
@@ -27,30 +28,25 @@ const absenceBatch = 500
 // nothing of the kind is deleted (P4), and the run is partial.
 func (r *reading) absences(ctx context.Context, kind mirror.Kind) error {
 	info := mirror.InfoOf(kind)
-	var total int64
+	var read int64
+	accepted := false
 	err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
-		total, err = tx.CountShown(r.shop.ID, kind)
+		if read, err = tx.CountRead(r.run.ID, kind); err != nil {
+			return err
+		}
+		run, err := tx.RunByID(r.run.ID)
+		accepted = run.AcceptDeletions
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("count %s: %w", kind, err)
 	}
 
-	// Confirmed absences are held until all are known, for the fuse judges
-	// them together. Found records are written at once.
+	// Until the fuse has judged them together, confirmed absences are held.
+	// Found records are written at once.
 	var confirmed []mirror.Observation
-	contents := map[mirror.GID][]byte{}
 	for after := mirror.GID(""); ; {
-		var rows []store.Row
-		var last mirror.GID
-		err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
-			if rows, err = tx.Unread(r.shop.ID, r.run.ID, kind, r.run.StartedAt, after, absenceBatch); err != nil || len(rows) == 0 {
-				return err
-			}
-			last = rows[len(rows)-1].ID
-			rows, err = tx.Visible(r.shop.ID, kind, rows)
-			return err
-		})
+		ids, last, err := r.candidates(ctx, kind, after)
 		if err != nil {
 			return fmt.Errorf("list unread %s: %w", kind, err)
 		}
@@ -58,7 +54,39 @@ func (r *reading) absences(ctx context.Context, kind mirror.Kind) error {
 			break
 		}
 		after = last
-		var ids []mirror.GID
+		r.progress.Now = fmt.Sprintf("confirming %d missing %s records", len(ids), kind)
+		absent, ok, err := r.confirm(ctx, info, ids)
+		if err != nil || !ok {
+			return err
+		}
+		confirmed = append(confirmed, absent...)
+		if accepted {
+			if err := r.delete(ctx, kind, confirmed); err != nil {
+				return err
+			}
+			confirmed = confirmed[:0]
+		} else if total := read + int64(len(confirmed)); r.MaxDelete.Blows(int64(len(confirmed)), total) {
+			r.complete[kind] = false
+			r.gap("%d or more of %d %s records would be deleted, more than POLL_MAX_DELETE allows: nothing was. If that is right, run "+
+				"`stockroom poll --shop %s --accept-deletions`", len(confirmed), total, info.Type, r.shop.Domain)
+			return nil
+		}
+	}
+	return r.delete(ctx, kind, confirmed)
+}
+
+// candidates lists the ids after one of a batch of records that readers see and
+// the run did not read, and where the batch ended; empty at the end.
+func (r *reading) candidates(ctx context.Context, kind mirror.Kind, after mirror.GID) (ids []mirror.GID, last mirror.GID, err error) {
+	err = r.Store.View(ctx, func(tx *store.Tx) error {
+		rows, err := tx.Unread(r.shop.ID, r.run.ID, kind, r.run.StartedAt, after, absenceBatch)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		last = rows[len(rows)-1].ID
+		if rows, err = tx.Visible(r.shop.ID, kind, rows); err != nil {
+			return err
+		}
 		for _, row := range rows {
 			old, err := r.leftTheWindow(kind, row)
 			if err != nil {
@@ -66,34 +94,17 @@ func (r *reading) absences(ctx context.Context, kind mirror.Kind) error {
 			}
 			if !old {
 				ids = append(ids, row.ID)
-				contents[row.ID] = row.Content
 			}
 		}
-		r.progress.Now = fmt.Sprintf("confirming %d missing %s records", len(ids), kind)
-		absent, ok, err := r.confirm(ctx, info, ids)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return nil
-		}
-		confirmed = append(confirmed, absent...)
-		if !r.run.AcceptDeletions && r.MaxDelete.Blows(int64(len(confirmed)), total) {
-			r.complete[kind] = false
-			r.gap("%d or more of %d %s records would be deleted, more than POLL_MAX_DELETE allows: nothing was. If that is right, run "+
-				"`stockroom poll --shop %s --accept-deletions`", len(confirmed), total, info.Type, r.shop.Domain)
-			return nil
-		}
-	}
-	return r.delete(ctx, confirmed, contents)
+		return nil
+	})
+	return ids, last, err
 }
 
 // confirm reads candidates by id. Those found are written, those gone returned.
 // When a read fails the kind is not complete and ok is false.
 func (r *reading) confirm(ctx context.Context, info *mirror.KindInfo, ids []mirror.GID) (absent []mirror.Observation, ok bool, err error) {
-	for len(ids) > 0 {
-		part := ids[:min(len(ids), shopify.MaxIDs(info.Read))]
-		ids = ids[len(part):]
+	for part := range slices.Chunk(ids, shopify.MaxIDs(info.Read)) {
 		observations, err := r.client.ReadByID(ctx, info.Read, part)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -123,27 +134,34 @@ func (r *reading) confirm(ctx context.Context, info *mirror.KindInfo, ids []mirr
 }
 
 // delete writes confirmed absences and that they were drift.
-func (r *reading) delete(ctx context.Context, confirmed []mirror.Observation, contents map[mirror.GID][]byte) error {
-	for len(confirmed) > 0 {
-		part := confirmed[:min(len(confirmed), absenceBatch)]
-		confirmed = confirmed[len(part):]
+func (r *reading) delete(ctx context.Context, kind mirror.Kind, confirmed []mirror.Observation) error {
+	for part := range slices.Chunk(confirmed, absenceBatch) {
 		err := r.Store.Update(ctx, func(tx *store.Tx) error {
-			if _, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: part}, mirror.At(r.Now())); err != nil {
+			ids := make([]mirror.GID, len(part))
+			for i, o := range part {
+				ids[i] = o.Key.ID
+			}
+			known, err := tx.ShownByID(r.shop.ID, kind, ids)
+			if err != nil {
 				return err
 			}
 			rows := make([]store.DriftRow, 0, len(part))
 			for _, o := range part {
-				diffs, err := mirror.Compare(contents[o.Key.ID], nil)
+				diffs, err := mirror.Compare(known[o.Key.ID].Content, nil)
 				if err != nil {
 					return err
 				}
-				row, _, err := driftRow(o.Key, ClassUndeleted, diffs)
+				row, err := driftRow(o.Key, ClassUndeleted, diffs)
 				if err != nil {
 					return err
 				}
 				rows = append(rows, row)
 			}
-			return tx.AddDrift(r.run.ID, rows)
+			if err := tx.AddDrift(r.run.ID, rows); err != nil {
+				return err
+			}
+			_, err = apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: part}, mirror.At(r.Now()))
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("delete %d records: %w", len(part), err)

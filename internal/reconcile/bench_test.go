@@ -48,6 +48,7 @@ type bench struct {
 
 func newBench(t *testing.T, catalogue simulator.Catalogue) *bench {
 	t.Helper()
+	t.Parallel() // Much of a test is waiting for a tie to pass.
 	b := &bench{t: t}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	if os.Getenv("STOCKROOM_TEST_LOG") != "" {
@@ -94,6 +95,7 @@ func newBench(t *testing.T, catalogue simulator.Catalogue) *bench {
 		Store: b.Store, Now: time.Now, Log: log, MaxDelete: reconcile.Fuse{Percent: 20, Rows: 50},
 		Client: func(context.Context, store.Shop) (*shopify.Client, error) { return b.client, nil },
 		Audit:  func(context.Context, store.Shop) error { return nil },
+		Drain:  func(ctx context.Context) error { return b.applier.Drain(ctx) },
 	}
 	b.hydrator = reconcile.NewHydrator(b.config)
 	b.poller = reconcile.NewPoller(b.config, b.hydrator)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 // record has one read in flight, since one goroutine at a time works for a shop.
 type Hydrator struct {
 	Config
-	turns keyedLocks
+	turns loop.Turns[int64]
 	loop  *loop.Loop
 
 	// One worker a shop at most, so that a slow shop delays no other, and no
@@ -39,9 +40,9 @@ const (
 	// hydrateIdle is how long the loop sleeps when nobody wakes it and nothing is due before.
 	hydrateIdle = time.Second
 
-	// A demand that a read did not satisfy waits longer each time.
-	demandBackoff    = 2 * time.Second
-	demandBackoffMax = 10 * time.Minute
+	// forgiveAttempts is after how many reads in vain a demand may be given up
+	// that asks for an updatedAt which the shop does not show.
+	forgiveAttempts = 2
 )
 
 // NewHydrator makes a Hydrator; Start sets it going.
@@ -80,12 +81,15 @@ func (h *Hydrator) hand(ctx context.Context) time.Duration {
 			return hydrateIdle
 		}
 		h.workers.Go(func() {
-			if _, err := h.RunOnce(ctx, shop); err != nil && ctx.Err() == nil {
+			n, err := h.RunOnce(ctx, shop)
+			if err != nil && ctx.Err() == nil {
 				h.Log.Warn("reads by id failed, trying again", "shop", shop.Domain, "error", err)
 			}
 			<-h.slots
 			h.giveBack(shop.ID)
-			h.Wake() // More may have come due meanwhile.
+			if n > 0 && err == nil {
+				h.Wake() // More may have come due meanwhile. After a failure the pause is welcome.
+			}
 		})
 	}
 	return hydrateIdle
@@ -106,33 +110,22 @@ func (h *Hydrator) giveBack(shop int64) {
 }
 
 // due lists the connected shops that have a demand due.
-func (h *Hydrator) due(ctx context.Context) ([]store.Shop, error) {
-	now := mirror.At(h.Now())
-	var due []store.Shop
-	err := h.Store.View(ctx, func(tx *store.Tx) error {
-		next, err := tx.NextDemands()
-		if err != nil || len(next) == 0 {
-			return err
-		}
-		shops, err := tx.Shops()
-		for _, shop := range shops {
-			if at, ok := next[shop.ID]; ok && at <= now && shop.State == store.ShopConnected {
-				due = append(due, shop)
-			}
-		}
+func (h *Hydrator) due(ctx context.Context) (shops []store.Shop, err error) {
+	err = h.Store.View(ctx, func(tx *store.Tx) (err error) {
+		shops, err = tx.ShopsOwed(mirror.At(h.Now()))
 		return err
 	})
-	return due, err
+	return shops, err
 }
 
 // RunOnce works off the demands of a shop that are due now, up to a batch, and
 // says how many it satisfied. Demands whose read failed wait for another try.
 func (h *Hydrator) RunOnce(ctx context.Context, shop store.Shop) (satisfied int, err error) {
-	unlock, err := h.turns.lock(ctx, shop.ID)
+	release, err := h.turns.Take(ctx, shop.ID)
 	if err != nil {
 		return 0, err
 	}
-	defer unlock()
+	defer release()
 	var demands []store.Demand
 	err = h.Store.View(ctx, func(tx *store.Tx) (err error) {
 		demands, err = tx.DueDemands(shop.ID, mirror.At(h.Now()), hydrateBatch)
@@ -143,19 +136,15 @@ func (h *Hydrator) RunOnce(ctx context.Context, shop store.Shop) (satisfied int,
 	}
 	client, err := h.Client(ctx, shop)
 	if err != nil {
-		return 0, h.postpone(ctx, shop, demands, err)
+		return 0, h.postpone(ctx, shop, demands, 0, err)
 	}
 	ctx = shopify.WithPriority(ctx) // Readers wait for these; a poll can wait.
 	var errs []error
 	for read, group := range byRead(demands) {
-		for len(group) > 0 {
-			part := group[:min(len(group), shopify.MaxIDs(read))]
-			group = group[len(part):]
+		for part := range slices.Chunk(group, shopify.MaxIDs(read)) {
 			n, err := h.read(ctx, shop, client, read, part)
 			satisfied += n
-			if err != nil {
-				errs = append(errs, h.postpone(ctx, shop, part, err))
-			}
+			errs = append(errs, err)
 		}
 	}
 	return satisfied, errors.Join(errs...)
@@ -169,7 +158,9 @@ func byRead(demands []store.Demand) map[mirror.Read][]store.Demand {
 	return groups
 }
 
-// read asks for some records, applies the answer, and settles what it satisfies, in one transaction.
+// read asks for some records and settles the demands for them. What fails is
+// kept for another try, but for what the app may not read any more, and a
+// record that spoils its neighbours' reads is found by halving.
 func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Client, read mirror.Read, demands []store.Demand) (satisfied int, err error) {
 	ids := make([]mirror.GID, 0, len(demands))
 	asked := map[mirror.GID]bool{}
@@ -181,9 +172,32 @@ func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Cl
 	}
 	sent := client.Clock().Now()
 	observations, err := client.ReadByID(ctx, read, ids)
-	if err != nil {
-		return 0, fmt.Errorf("read %d by id (%s): %w", len(ids), read, err)
+	if err == nil {
+		return h.apply(ctx, shop, client, read, demands, observations, sent)
 	}
+	err = fmt.Errorf("read %d by id (%s): %w", len(ids), read, err)
+	switch shopify.ClassOf(err) {
+	case shopify.ClassDenied:
+		return 0, errors.Join(err, h.drop(ctx, shop, demands))
+	case shopify.ClassInvalid:
+		if len(demands) > 1 {
+			first, err := h.read(ctx, shop, client, read, demands[:len(demands)/2])
+			second, err2 := h.read(ctx, shop, client, read, demands[len(demands)/2:])
+			return first + second, errors.Join(err, err2)
+		}
+	}
+	return 0, h.postpone(ctx, shop, demands, h.skew(client), err)
+}
+
+// skew is this machine's clock less Shopify's.
+func (h *Hydrator) skew(client *shopify.Client) mirror.Instant {
+	return mirror.At(h.Now()) - client.Clock().At(h.Now())
+}
+
+// apply writes the answer to a read, and removes the demands that it satisfies,
+// in one transaction.
+func (h *Hydrator) apply(ctx context.Context, shop store.Shop, client *shopify.Client, read mirror.Read, demands []store.Demand,
+	observations []mirror.Observation, sent mirror.Instant) (satisfied int, err error) {
 	answers := answersTo(read, observations)
 	now := mirror.At(h.Now())
 	err = h.Store.Update(ctx, func(tx *store.Tx) error {
@@ -196,11 +210,7 @@ func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Cl
 			if !ok { // Not even its absence was told: nothing owns metafields there any more.
 				answer = mirror.Observation{AsOf: sent}
 			}
-			updated := answer.Updated
-			if answer.Content == nil || !mirror.InfoOf(answer.Key.Kind).Governed {
-				updated = math.MaxInt64 // What is gone, or has no updatedAt, satisfies any.
-			}
-			gone, err := tx.SatisfyDemand(shop.ID, d, updated, answer.AsOf)
+			gone, err := tx.SatisfyDemand(shop.ID, d, reached(answer, d), answer.AsOf)
 			if err != nil {
 				return err
 			}
@@ -208,18 +218,28 @@ func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Cl
 				satisfied++
 				continue
 			}
-			// Before AsOf no read can reach it.
-			due := max(now.Add(backoff(d.Attempts)), now+d.AsOf-client.Clock().Now())
-			if err := tx.PostponeDemand(shop.ID, d, due, "the read did not reach what was asked for"); err != nil {
+			if err := tx.PostponeDemand(shop.ID, d, now, h.skew(client), "the read did not reach what was asked for"); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("apply %d reads by id (%s): %w", len(ids), read, err)
+		return 0, fmt.Errorf("apply %d reads by id (%s): %w", len(demands), read, err)
 	}
 	return satisfied, nil
+}
+
+// reached is the updatedAt that an answer satisfies demands up to: any, where
+// the record is gone or has none. So does one that the shop, though it had the
+// time and was asked before, still shows older than what was asked for: what
+// the demand wants never was.
+func reached(answer mirror.Observation, d store.Demand) mirror.Instant {
+	if answer.Content == nil || !mirror.InfoOf(answer.Key.Kind).Governed ||
+		d.Attempts >= forgiveAttempts && answer.AsOf >= d.AsOf.Add(mirror.CorrectAge) {
+		return math.MaxInt64
+	}
+	return answer.Updated
 }
 
 // answersTo picks, by id, the observation that answers a read: the one of the
@@ -235,20 +255,28 @@ func answersTo(read mirror.Read, observations []mirror.Observation) map[mirror.G
 	return answers
 }
 
-func backoff(attempts int) time.Duration {
-	return min(demandBackoff<<min(attempts, 20), demandBackoffMax)
-}
-
 // postpone keeps demands for another try and passes the reason on.
-func (h *Hydrator) postpone(ctx context.Context, shop store.Shop, demands []store.Demand, reason error) error {
-	now := mirror.At(h.Now())
+func (h *Hydrator) postpone(ctx context.Context, shop store.Shop, demands []store.Demand, skew mirror.Instant, reason error) error {
 	err := h.Store.Update(ctx, func(tx *store.Tx) error {
 		for _, d := range demands { // At most a batch.
-			if err := tx.PostponeDemand(shop.ID, d, now.Add(backoff(d.Attempts)), reason.Error()); err != nil {
+			if err := tx.PostponeDemand(shop.ID, d, mirror.At(h.Now()), skew, reason.Error()); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return errors.Join(reason, err)
+}
+
+// drop gives demands up that the app may not read any more. When it may again,
+// the full read that follows reads all there is.
+func (h *Hydrator) drop(ctx context.Context, shop store.Shop, demands []store.Demand) error {
+	return h.Store.Update(ctx, func(tx *store.Tx) error {
+		for _, d := range demands { // At most a batch.
+			if err := tx.DropDemand(shop.ID, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

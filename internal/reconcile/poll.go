@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -127,18 +129,13 @@ func (r *reading) do(ctx context.Context) error {
 	if r.client, err = r.Client(ctx, r.shop); err != nil {
 		return r.orFailed(ctx, err)
 	}
-	if err := r.Audit(ctx, r.shop); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.gap("webhook subscriptions could not be checked: %v", err)
+	if err := r.audit(ctx); err != nil {
+		return err
 	}
 	if r.run.State == store.RunQueued {
-		// What is owed already is no drift: let the copy be as current as it can.
-		if _, err := r.settle(ctx); err != nil {
+		if err := r.begin(ctx); err != nil {
 			return err
 		}
-		r.run.State, r.run.StartedAt = store.RunRunning, r.client.Clock().Now()
 	}
 	for _, list := range shopify.Lists() {
 		if err := r.readList(ctx, list); err != nil || r.run.State.Over() {
@@ -173,6 +170,33 @@ func (r *reading) do(ctx context.Context) error {
 // granted lists the scopes that the shop granted.
 func (r *reading) granted() []string { return shopify.ParseScopes(r.shop.Scopes) }
 
+// audit mends subscriptions, and takes what the shop grants from what it found.
+func (r *reading) audit(ctx context.Context) error {
+	if err := r.Audit(ctx, r.shop); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.gap("webhook subscriptions could not be checked: %v", err)
+	}
+	return r.Store.View(ctx, func(tx *store.Tx) (err error) {
+		r.shop, err = tx.ShopByID(r.shop.ID)
+		return err
+	})
+}
+
+// begin lets the copy be as current as it can, since what was heard already and
+// is owed already is no drift, and marks the run's start.
+func (r *reading) begin(ctx context.Context) error {
+	if err := r.Drain(ctx); err != nil {
+		return fmt.Errorf("apply what was heard: %w", err)
+	}
+	if _, err := r.settle(ctx); err != nil {
+		return err
+	}
+	r.run.State, r.run.StartedAt = store.RunRunning, r.client.Clock().Now()
+	return r.Store.Update(ctx, r.save)
+}
+
 func (r *reading) gap(format string, args ...any) {
 	r.gaps = append(r.gaps, fmt.Sprintf(format, args...))
 }
@@ -195,8 +219,7 @@ func (r *reading) readList(ctx context.Context, list shopify.List) error {
 		r.progress.Lists[list.Name] = at
 	}
 	if missing := shopify.MissingScopes(r.granted(), list.Scopes); len(missing) > 0 {
-		// Not granted is not a gap: what the shop does not share is not mirrored.
-		return nil
+		return r.notGranted(ctx, list, missing)
 	}
 	r.progress.Now = "reading " + list.Name
 	for !at.Done {
@@ -219,6 +242,24 @@ func (r *reading) readList(ctx context.Context, list shopify.List) error {
 		r.complete[kind] = true
 	}
 	return nil
+}
+
+// notGranted passes a list over. What the shop never shared is not mirrored and
+// no gap; what it shares no more lies in the copy unproven, and is one.
+func (r *reading) notGranted(ctx context.Context, list shopify.List, missing []string) error {
+	return r.Store.View(ctx, func(tx *store.Tx) error {
+		for _, kind := range list.Kinds {
+			rows, err := tx.ShownAfter(r.shop.ID, kind, "", 1)
+			if err != nil {
+				return err
+			}
+			if len(rows) > 0 {
+				r.gap("%s are in the copy and can not be read any more: grant %s at /shopify/login?shop=%s", list.Name, strings.Join(missing, ", "), r.shop.Domain)
+				return nil
+			}
+		}
+		return nil
+	})
 }
 
 // metafields are complete when every list that carries some of them is.
@@ -293,12 +334,12 @@ const maxAhead = 1000
 // aheadGap says that there were more.
 const aheadGap = "more records than one run sets back are newer in the copy than in the shop: poll again"
 
-// noteAhead remembers records whose copy has a later updatedAt than the shop
-// itself, though the shop has had the time to show it.
+// noteAhead remembers records that a page shows older than the copy. Most were
+// overtaken by a webhook while the page was under way, which a read by id shows.
 func (r *reading) noteAhead(steps []apply.Step) {
 	for _, step := range steps {
 		found, before := step.Last, step.Before
-		if found.Content == nil || found.Updated >= before.Updated || found.AsOf < before.AsOf.Add(mirror.CorrectAge) {
+		if found.Content == nil || found.Updated >= before.Updated {
 			continue
 		}
 		if len(r.progress.Ahead) == maxAhead {
@@ -309,40 +350,80 @@ func (r *reading) noteAhead(steps []apply.Step) {
 	}
 }
 
-// correct sets records back whose copy is ahead of the shop, on the evidence of
-// two reads by id. The merge cannot: it only moves forward.
+// correct reads records by id that seemed ahead of the shop. Those that are
+// are set back, on the evidence of a second read; the merge cannot, for it only
+// moves forward. Where the evidence does not suffice yet, there is a gap.
 func (r *reading) correct(ctx context.Context) error {
-	if len(r.progress.Ahead) == 0 {
-		return nil
-	}
-	r.progress.Now = fmt.Sprintf("looking again at %d records that the shop shows older", len(r.progress.Ahead))
 	first, err := r.lookAgain(ctx)
-	if err != nil {
-		return r.orGap(ctx, "records that the shop shows older could not be read again", err)
+	if err == nil && len(r.progress.Ahead) > 0 {
+		r.progress.Now = fmt.Sprintf("looking twice at %d records that the shop shows older", len(r.progress.Ahead))
+		if err := sleep(ctx, mirror.CorrectGap); err != nil {
+			return err
+		}
+		var second []mirror.Observation
+		if second, err = r.lookAgain(ctx); err == nil {
+			err = r.setBack(ctx, first, second)
+		}
 	}
-	timer := time.NewTimer(mirror.CorrectGap)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	second, err := r.lookAgain(ctx)
 	if err != nil {
-		return r.orGap(ctx, "records that the shop shows older could not be read again", err)
+		r.gap("records that the shop shows older could not be read again: %v", err)
+	} else if n := len(r.progress.Ahead); n > 0 {
+		r.gap("%d records are newer in the copy than in the shop, by word that is less than %v old: poll again when it is older", n, mirror.CorrectAge)
 	}
-	return r.Store.Update(ctx, func(tx *store.Tx) error {
+	return nil
+}
+
+// lookAgain reads the records that seemed ahead by id. Those that are not are
+// forgotten, the others' answers returned.
+func (r *reading) lookAgain(ctx context.Context) (behind []mirror.Observation, err error) {
+	ids := map[mirror.Read][]mirror.GID{}
+	for _, record := range r.progress.Ahead {
+		read := mirror.InfoOf(record.Key.Kind).Read
+		ids[read] = append(ids[read], record.ReadID)
+	}
+	ahead := map[mirror.Key]bool{}
+	for read, all := range ids {
+		observations, err := r.client.ReadByID(ctx, read, all)
+		if err != nil {
+			return nil, err
+		}
+		err = r.Store.Update(ctx, func(tx *store.Tx) error {
+			steps, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: observations}, mirror.At(r.Now()))
+			for _, step := range steps {
+				if step.Last.Content != nil && step.Last.Updated < step.After.Updated {
+					ahead[step.Key] = true
+					behind = append(behind, step.Last)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	r.progress.Ahead = slices.DeleteFunc(r.progress.Ahead, func(record AheadRecord) bool { return !ahead[record.Key] })
+	return behind, nil
+}
+
+// setBack writes what two reads agree on, and notes it as drift.
+func (r *reading) setBack(ctx context.Context, first, second []mirror.Observation) error {
+	done := map[mirror.Key]bool{}
+	err := r.Store.Update(ctx, func(tx *store.Tx) error {
 		steps, err := apply.Correct(tx, r.shop.ID, first, second, mirror.At(r.Now()))
 		if err != nil {
 			return err
 		}
 		var rows []store.DriftRow
 		for _, step := range steps {
+			done[step.Key] = true
 			diffs, err := mirror.Compare(step.Before.Content, step.After.Content)
 			if err != nil {
 				return err
 			}
-			row, _, err := driftRow(step.Key, ClassWrong, diffs)
+			row, err := driftRow(step.Key, ClassWrong, diffs)
 			if err != nil {
 				return err
 			}
@@ -350,39 +431,19 @@ func (r *reading) correct(ctx context.Context) error {
 		}
 		return tx.AddDrift(r.run.ID, rows)
 	})
+	r.progress.Ahead = slices.DeleteFunc(r.progress.Ahead, func(record AheadRecord) bool { return done[record.Key] })
+	return err
 }
 
-// lookAgain reads the records that are ahead by id, and keeps the answers about themselves.
-func (r *reading) lookAgain(ctx context.Context) ([]mirror.Observation, error) {
-	ids := map[mirror.Read][]mirror.GID{}
-	wanted := make(map[mirror.Key]bool, len(r.progress.Ahead))
-	for _, record := range r.progress.Ahead {
-		read := mirror.InfoOf(record.Key.Kind).Read
-		ids[read] = append(ids[read], record.ReadID)
-		wanted[record.Key] = true
-	}
-	var answers []mirror.Observation
-	for read, all := range ids {
-		observations, err := r.client.ReadByID(ctx, read, all)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range observations {
-			if wanted[o.Key] {
-				answers = append(answers, o)
-			}
-		}
-	}
-	return answers, nil
-}
-
-// orGap leaves a gap for what Shopify refused, and passes the end of the context on.
-func (r *reading) orGap(ctx context.Context, what string, err error) error {
-	if ctx.Err() != nil {
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
 		return ctx.Err()
 	}
-	r.gap("%s: %v", what, err)
-	return nil
 }
 
 // save writes where the run stands.
@@ -400,6 +461,10 @@ func (r *reading) save(tx *store.Tx) error {
 // are not waited for: a full read looks at them anyway.
 func (r *reading) settle(ctx context.Context) (left int64, err error) {
 	began := r.Now()
+	err = r.Store.Update(ctx, func(tx *store.Tx) error { return tx.HastenDemands(r.shop.ID, mirror.At(began)) })
+	if err != nil {
+		return 0, err
+	}
 	for {
 		var due mirror.Instant
 		err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
@@ -413,14 +478,8 @@ func (r *reading) settle(ctx context.Context) (left int64, err error) {
 		if r.Now().Add(wait).After(began.Add(settleTime)) {
 			return left, nil
 		}
-		if wait > 0 {
-			timer := time.NewTimer(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return left, ctx.Err()
-			}
+		if err := sleep(ctx, wait); err != nil {
+			return left, err
 		}
 		if _, err := r.Hydrator.RunOnce(ctx, r.shop); err != nil {
 			if ctx.Err() != nil {
@@ -431,8 +490,8 @@ func (r *reading) settle(ctx context.Context) (left int64, err error) {
 	}
 }
 
-// end closes the run, with its report. Kinds that were read whole are proven
-// even where others were not.
+// end closes the run, with its report. Only an ok run proves the kinds that it
+// read whole: what another left unconfirmed may be of any kind.
 func (r *reading) end(ctx context.Context, state store.RunState, reason string) error {
 	if reason != "" {
 		r.gap("%s", reason)
@@ -458,13 +517,45 @@ func (r *reading) end(ctx context.Context, state store.RunState, reason string) 
 				return err
 			}
 		}
-		if err := r.save(tx); err != nil {
-			return err
-		}
-		return tx.ForgetRead(r.run.ID)
+		return r.save(tx)
 	})
 	if err != nil {
 		return fmt.Errorf("end the run: %w", err)
 	}
-	return nil
+	return ForgetRead(ctx, r.Store)
+}
+
+// forgetBatch bounds one transaction of forgetting, so that it keeps no webhook waiting.
+const forgetBatch = 5000
+
+// ForgetRead drops what runs that are over noted of what they read.
+func ForgetRead(ctx context.Context, db *store.Store) error {
+	for {
+		var dropped int64
+		err := db.Update(ctx, func(tx *store.Tx) (err error) {
+			dropped, err = tx.ForgetRead(forgetBatch)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("forget what runs read: %w", err)
+		}
+		if dropped < forgetBatch {
+			return nil
+		}
+	}
+}
+
+// Abandon ends a run as failed that could not be carried on.
+func (p *Poller) Abandon(ctx context.Context, runID int64, reason error) error {
+	return p.Store.Update(ctx, func(tx *store.Tx) error {
+		run, err := tx.RunByID(runID)
+		if err != nil || run.State.Over() {
+			return err
+		}
+		run.State, run.Error, run.EndedAt = store.RunFailed, reason.Error(), mirror.At(p.Now())
+		if run.Report, err = json.Marshal(Report{Gaps: []string{reason.Error()}}); err != nil {
+			return err
+		}
+		return tx.SaveRun(run)
+	})
 }

@@ -159,11 +159,11 @@ func TestInterruptedPollGoesOnWhereItWas(t *testing.T) {
 		config := b.config
 		config.Audit = func(context.Context, store.Shop) error { return nil }
 		client := *http.DefaultClient
-		client.Transport = countRequests{func() {
+		client.Transport = beforeRequest(func() {
 			if pages++; pages > 3 {
 				cancel()
 			}
-		}}
+		})
 		b.client = b.newClient(&client)
 		ended, err := reconcile.NewPoller(config, b.hydrator).Run(ctx, run.ID)
 		cancel()
@@ -179,13 +179,6 @@ func TestInterruptedPollGoesOnWhereItWas(t *testing.T) {
 	}
 	b.client = b.newClient(nil)
 	b.mustBeExact("after an interrupted poll")
-}
-
-type countRequests struct{ before func() }
-
-func (c countRequests) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.before()
-	return http.DefaultTransport.RoundTrip(r)
 }
 
 // TestLargeProductInManyCollections: 250 variants are more than a webhook

@@ -11,7 +11,6 @@ package reconcile
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"stockroom/internal/shopify"
@@ -29,6 +28,9 @@ type Config struct {
 	// Audit compares the shop's granted scopes and webhook subscriptions with
 	// those wanted and mends them, before a full read. An error makes the run partial.
 	Audit func(context.Context, store.Shop) error
+
+	// Drain applies the webhooks that are stored and not applied yet.
+	Drain func(context.Context) error
 
 	// MaxDelete is the fuse of P4: see Fuse.
 	MaxDelete Fuse
@@ -54,30 +56,4 @@ func (f Fuse) Blows(n, total int64) bool {
 		return true
 	}
 	return n > f.Rows && float64(n)*100 > f.Percent*float64(total)
-}
-
-// keyedLocks is a mutex a shop.
-type keyedLocks struct {
-	mu    sync.Mutex
-	locks map[int64]chan struct{}
-}
-
-// lock waits for the key's turn; it returns ctx's error when that ends first.
-func (k *keyedLocks) lock(ctx context.Context, key int64) (unlock func(), err error) {
-	k.mu.Lock()
-	if k.locks == nil {
-		k.locks = map[int64]chan struct{}{}
-	}
-	turn, ok := k.locks[key]
-	if !ok {
-		turn = make(chan struct{}, 1)
-		k.locks[key] = turn
-	}
-	k.mu.Unlock()
-	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }

@@ -72,15 +72,16 @@ func driftOf(step apply.Step, start mirror.Instant) (row store.DriftRow, ok bool
 	if err != nil {
 		return row, false, fmt.Errorf("drift of %s: %w", step.Key, err)
 	}
-	return driftRow(step.Key, class, diffs)
+	row, err = driftRow(step.Key, class, diffs)
+	return row, err == nil, err
 }
 
-func driftRow(key mirror.Key, class string, diffs []mirror.FieldDiff) (store.DriftRow, bool, error) {
+func driftRow(key mirror.Key, class string, diffs []mirror.FieldDiff) (store.DriftRow, error) {
 	if diffs == nil {
 		diffs = []mirror.FieldDiff{}
 	}
 	fields, err := json.Marshal(diffs)
-	return store.DriftRow{Type: mirror.InfoOf(key.Kind).Type, ID: key.ID, Kind: key.Kind, Class: class, Fields: fields}, true, err
+	return store.DriftRow{Type: mirror.InfoOf(key.Kind).Type, ID: key.ID, Kind: key.Kind, Class: class, Fields: fields}, err
 }
 
 // report counts what a run did, from what it stored.

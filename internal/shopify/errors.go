@@ -66,9 +66,16 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrNoToken says that there is no token to ask the shop with. What Config.Token
+// returns wraps it where only a new login can help.
+var ErrNoToken = errors.New("no token that Shopify accepts")
+
 // ClassOf is the class of the error of Shopify's that err holds; empty when it
 // holds none, as with a cancelled context.
 func ClassOf(err error) Class {
+	if errors.Is(err, ErrNoToken) {
+		return ClassToken
+	}
 	if shopify, ok := errors.AsType[*Error](err); ok {
 		return shopify.Class
 	}

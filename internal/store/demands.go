@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"time"
 
 	"stockroom/internal/mirror"
 )
@@ -80,17 +81,16 @@ func (t *Tx) DueDemands(shop int64, now mirror.Instant, limit int) ([]Demand, er
 		[]any{shop, now, limit}, scanDemand)
 }
 
-// NextDemands says when each shop's first demand is due.
-func (t *Tx) NextDemands() (map[int64]mirror.Instant, error) {
-	next := map[int64]mirror.Instant{}
-	err := t.each(`SELECT shop_id, MIN(due_at) FROM demands GROUP BY shop_id`, nil, func(scan func(...any) error) error {
-		var shop int64
-		var due mirror.Instant
-		err := scan(&shop, &due)
-		next[shop] = due
-		return err
-	})
-	return next, err
+// ShopsOwed lists the connected shops that have a demand due.
+func (t *Tx) ShopsOwed(now mirror.Instant) ([]Shop, error) {
+	return list(t, `SELECT `+shopColumns+` FROM shops WHERE state = 'connected'
+		AND EXISTS (SELECT 1 FROM demands WHERE shop_id = shops.id AND due_at <= $1) ORDER BY domain`, []any{now}, scanShop)
+}
+
+// HastenDemands makes demands due that wait out a back-off.
+func (t *Tx) HastenDemands(shop int64, now mirror.Instant) error {
+	_, err := t.exec(`UPDATE demands SET due_at = $2 WHERE shop_id = $1 AND due_at > $2 AND attempts > 0 AND later = 0`, shop, now)
+	return err
 }
 
 // CountDemands counts a shop's demands made up to a moment, without second
@@ -118,9 +118,25 @@ func (t *Tx) ForgiveDemands(shop int64, read mirror.Read, id mirror.GID, updated
 	return err
 }
 
-// PostponeDemand keeps a demand that a read did not satisfy for another try.
-func (t *Tx) PostponeDemand(shop int64, d Demand, due mirror.Instant, reason string) error {
-	_, err := t.exec(`UPDATE demands SET attempts = attempts + 1, due_at = $5, last_error = $6 WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4`,
-		shop, d.Read, d.ID, d.Later, due, reason)
+// PostponeDemand keeps a demand that a read did not satisfy for another try,
+// later each time, and not before a read can reach its asOf; skew is this
+// machine's clock less Shopify's. One that was joined meanwhile begins anew.
+func (t *Tx) PostponeDemand(shop int64, d Demand, now, skew mirror.Instant, reason string) error {
+	_, err := t.exec(`UPDATE demands SET attempts = attempts + 1, last_error = $8,
+			due_at = MAX($5 + MIN($6 * (1 << MIN(attempts, 20)), $7), CASE WHEN as_of = 0 THEN 0 ELSE as_of + $9 END)
+		WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4`,
+		shop, d.Read, d.ID, d.Later, now, demandBackoff.Milliseconds(), maxDemandBackoff.Milliseconds(), reason, skew)
 	return err
 }
+
+// DropDemand gives a demand up: nobody may read what it asks for.
+func (t *Tx) DropDemand(shop int64, d Demand) error {
+	_, err := t.exec(`DELETE FROM demands WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4`, shop, d.Read, d.ID, d.Later)
+	return err
+}
+
+// A demand that a read did not satisfy waits longer each time.
+const (
+	demandBackoff    = 2 * time.Second
+	maxDemandBackoff = 10 * time.Minute
+)

@@ -15,8 +15,9 @@ type Record struct {
 	Key   mirror.Key
 	State mirror.State
 
-	// ExceptAt is the start of a complete read that did not find the record
-	// just so; zero for none. The starts of such reads up to it prove nothing here.
+	// ExceptAt is the start of the last full read, complete or under way, that
+	// did not find the record as it is stored; zero for none. Such reads that
+	// began up to then prove nothing here.
 	ExceptAt mirror.Instant
 }
 
@@ -107,6 +108,19 @@ func (t *Tx) completeReads(shop int64) (map[mirror.Kind]mirror.Instant, error) {
 		return nil, fmt.Errorf("load complete reads: %w", err)
 	}
 	return starts, nil
+}
+
+// LastReadStart is when the shop's last full read began, be it complete or
+// under way; zero before the first. What is written from elsewhere after that
+// was not found by it.
+func (t *Tx) LastReadStart(shop int64) (mirror.Instant, error) {
+	var start mirror.Instant
+	err := t.one(`SELECT COALESCE(MAX(at), 0) FROM (SELECT MAX(started_at) AS at FROM complete_reads WHERE shop_id = $1
+		UNION ALL SELECT MAX(started_at) FROM runs WHERE shop_id = $1 AND state = 'running') starts`, []any{shop}, &start)
+	if err != nil {
+		return 0, fmt.Errorf("find the last full read: %w", err)
+	}
+	return start, nil
 }
 
 // VerifiedAt is the start of the last complete ok read of all kinds of an
@@ -273,15 +287,6 @@ func (t *Tx) Unread(shop, run int64, kind mirror.Kind, start mirror.Instant, aft
 	return list(t, `SELECT id, parent, link, content FROM records r WHERE shop_id = $1 AND kind = $2 AND id > $3 AND as_of < $4 AND `+shown+`
 			AND NOT EXISTS (SELECT 1 FROM run_records u WHERE u.run_id = $5 AND u.kind = r.kind AND u.id = r.id)
 		ORDER BY id LIMIT $6`, []any{shop, kind, after, start, run, limit}, scanRow)
-}
-
-// CountUnread counts what Unread lists.
-func (t *Tx) CountUnread(shop, run int64, kind mirror.Kind, start mirror.Instant) (int64, error) {
-	var n int64
-	err := t.one(`SELECT COUNT(*) FROM records r WHERE shop_id = $1 AND kind = $2 AND as_of < $3 AND `+shown+`
-			AND NOT EXISTS (SELECT 1 FROM run_records u WHERE u.run_id = $4 AND u.kind = r.kind AND u.id = r.id)`,
-		[]any{shop, kind, start, run}, &n)
-	return n, err
 }
 
 // Change is an entry of the change feed.

@@ -49,9 +49,9 @@ func scanRun(scan func(...any) error) (Run, error) {
 func (t *Tx) QueueRun(r Run) (run Run, fresh bool, err error) {
 	open, err := t.OpenRun(r.ShopID)
 	if err == nil {
-		if r.AcceptDeletions && !open.AcceptDeletions {
+		if r.AcceptDeletions {
 			open.AcceptDeletions = true
-			err = t.SaveRun(open)
+			_, err = t.exec(`UPDATE runs SET accept_deletions = 1 WHERE id = $1`, open.ID)
 		}
 		return open, false, err
 	}
@@ -67,10 +67,11 @@ func (t *Tx) QueueRun(r Run) (run Run, fresh bool, err error) {
 	return r, true, nil
 }
 
-// SaveRun writes a run's state, times, progress, report and error.
+// SaveRun writes a run's state, times, progress, report and error. Whether
+// deletions are accepted is the operator's word, given at any time: see QueueRun.
 func (t *Tx) SaveRun(r Run) error {
-	_, err := t.exec(`UPDATE runs SET state = $2, started_at = $3, ended_at = $4, progress = $5, report = $6, error = $7, accept_deletions = $8 WHERE id = $1`,
-		r.ID, r.State, r.StartedAt, r.EndedAt, string(r.Progress), string(r.Report), r.Error, r.AcceptDeletions)
+	_, err := t.exec(`UPDATE runs SET state = $2, started_at = $3, ended_at = $4, progress = $5, report = $6, error = $7 WHERE id = $1`,
+		r.ID, r.State, r.StartedAt, r.EndedAt, string(r.Progress), string(r.Report), r.Error)
 	if err != nil {
 		return fmt.Errorf("save run %d: %w", r.ID, err)
 	}
@@ -124,10 +125,26 @@ func (t *Tx) CountRead(run int64, kind mirror.Kind) (int64, error) {
 	return n, err
 }
 
-// ForgetRead drops what MarkRead noted, once a run is over.
-func (t *Tx) ForgetRead(run int64) error {
-	_, err := t.exec(`DELETE FROM run_records WHERE run_id = $1`, run)
-	return err
+// ForgetRead drops up to limit of what MarkRead noted for runs that are over,
+// and says how many.
+func (t *Tx) ForgetRead(limit int) (int64, error) {
+	return t.exec(`DELETE FROM run_records WHERE (run_id, kind, id) IN (SELECT u.run_id, u.kind, u.id FROM run_records u
+		JOIN runs r ON r.id = u.run_id WHERE r.state IN ('ok', 'partial', 'failed') LIMIT $1)`, limit)
+}
+
+// DropOld deletes up to limit entries of the change feed, and of the drift of
+// runs, from before a moment, and says how many.
+func (t *Tx) DropOld(before mirror.Instant, limit int) (int64, error) {
+	changes, err := t.exec(`DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at < $1 ORDER BY seq LIMIT $2)`, before, limit)
+	if err != nil {
+		return 0, fmt.Errorf("drop old changes: %w", err)
+	}
+	drift, err := t.exec(`DELETE FROM drift WHERE (run_id, type, id, kind) IN (SELECT d.run_id, d.type, d.id, d.kind FROM drift d
+		JOIN runs r ON r.id = d.run_id WHERE r.ended_at > 0 AND r.ended_at < $1 LIMIT $2)`, before, limit)
+	if err != nil {
+		return 0, fmt.Errorf("drop old drift: %w", err)
+	}
+	return changes + drift, nil
 }
 
 // DriftRow is a record that a run found to differ from the shop.

@@ -62,13 +62,12 @@ const (
 // A ReadOnly open of a missing file, or of one whose schema is older or newer
 // than this program's, is an error that says what to do.
 func Open(ctx context.Context, databaseURL string, mode Mode) (*Store, error) {
-	path, ok := strings.CutPrefix(databaseURL, "sqlite://")
-	if !ok || path == "" {
-		return nil, errors.New("open database: DATABASE_URL must look like sqlite://stockroom.db")
+	path, err := pathOf(databaseURL)
+	if err != nil {
+		return nil, err
 	}
 	s := &Store{path: path}
-	err := ensureFile(path, mode)
-	if err != nil {
+	if err := ensureFile(path, mode); err != nil {
 		return nil, err
 	}
 	switch mode {
@@ -91,6 +90,14 @@ func Open(ctx context.Context, databaseURL string, mode Mode) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+func pathOf(databaseURL string) (string, error) {
+	path, ok := strings.CutPrefix(databaseURL, "sqlite://")
+	if !ok || path == "" {
+		return "", errors.New("open database: DATABASE_URL must look like sqlite://stockroom.db")
+	}
+	return path, nil
 }
 
 // ensureFile makes the database's file where it may be made, for its owner's

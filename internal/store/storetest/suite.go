@@ -330,18 +330,29 @@ func onlyWhatARunDidNotReadIsACandidate(t *testing.T, s *store.Store) {
 	})
 	View(t, s, func(tx *store.Tx) error {
 		rows, err := tx.Unread(shop.ID, run.ID, mirror.KindProduct, start, "", 10)
-		n, countErr := tx.CountUnread(shop.ID, run.ID, mirror.KindProduct, start)
 		marked, markErr := tx.CountRead(run.ID, mirror.KindProduct)
-		if len(rows) != 1 || rows[0].ID != Shirt || n != 1 || marked != 1 {
-			t.Errorf("candidates %v, counted %d; %d read", rows, n, marked)
+		if len(rows) != 1 || rows[0].ID != Shirt || marked != 1 {
+			t.Errorf("candidates %v; %d read", rows, marked)
 		}
 		rows, afterErr := tx.Unread(shop.ID, run.ID, mirror.KindProduct, start, Shirt, 10)
 		if len(rows) != 0 {
 			t.Errorf("after the last: %v", rows)
 		}
-		return errors.Join(err, countErr, markErr, afterErr)
+		return errors.Join(err, markErr, afterErr)
 	})
-	Update(t, s, func(tx *store.Tx) error { return tx.ForgetRead(run.ID) })
+	Update(t, s, func(tx *store.Tx) error {
+		open, err := tx.ForgetRead(10)
+		if open != 0 {
+			t.Errorf("%d records of an open run were forgotten", open)
+		}
+		run.State = store.RunOK
+		saveErr := tx.SaveRun(run)
+		over, overErr := tx.ForgetRead(10)
+		if over != 1 {
+			t.Errorf("%d records of a run that is over were forgotten; want the one", over)
+		}
+		return errors.Join(err, saveErr, overErr)
+	})
 	View(t, s, func(tx *store.Tx) error {
 		n, err := tx.CountRead(run.ID, mirror.KindProduct)
 		if n != 0 {
@@ -415,7 +426,7 @@ func demandsForOneRecordJoin(t *testing.T, s *store.Store) {
 		t.Errorf("joined: %+v", d)
 	}
 	Update(t, s, func(tx *store.Tx) error {
-		return errors.Join(tx.PostponeDemand(shop.ID, all[0], Noon.Add(10*time.Minute), "Shopify did not answer"),
+		return errors.Join(tx.PostponeDemand(shop.ID, all[0], Noon.Add(10*time.Minute), 0, "Shopify did not answer"),
 			tx.AddDemands(shop.ID, []mirror.Demand{demand(6, 10, 0)}, Noon.Add(time.Minute)))
 	})
 	View(t, s, func(tx *store.Tx) error {
@@ -443,7 +454,7 @@ func aDemandStaysUntilAReadReachesIt(t *testing.T, s *store.Store) {
 	if satisfy(9, 30) || satisfy(10, 19) {
 		t.Error("a read that is too old satisfied it")
 	}
-	Update(t, s, func(tx *store.Tx) error { return tx.PostponeDemand(shop.ID, taken, Noon.Add(time.Minute), "too old") })
+	Update(t, s, func(tx *store.Tx) error { return tx.PostponeDemand(shop.ID, taken, Noon, 0, "too old") })
 	if early := due(t, s, shop, Noon); len(early) != 0 {
 		t.Errorf("postponed, yet due: %+v", early)
 	}
@@ -611,6 +622,7 @@ func aShopHasOneOpenRun(t *testing.T, s *store.Store) {
 			t.Errorf("open %+v, newest %+v", open, newest)
 		}
 		got, idErr := tx.RunByID(first.ID)
+		first.AcceptDeletions = true // The operator's word, which the run's own saves do not take back.
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", first) {
 			t.Errorf("got %+v, want %+v", got, first)
 		}

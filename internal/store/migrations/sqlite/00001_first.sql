@@ -3,10 +3,11 @@
 
 -- +goose Up
 
--- One row a shop that ever connected. Tokens and the webhook key are sealed;
+-- One row a shop that ever connected; numbers are never used twice, for work on
+-- an erased shop may still be under way. Tokens and the webhook key are sealed;
 -- the key is found by its hash, since it is a secret in a URL.
 CREATE TABLE shops (
-    id                 INTEGER PRIMARY KEY,
+    id                 INTEGER PRIMARY KEY AUTOINCREMENT,
     domain             TEXT    NOT NULL UNIQUE,
     state              TEXT    NOT NULL CHECK (state IN ('connected', 'reconnect', 'uninstalled')),
     scopes             TEXT    NOT NULL,
@@ -39,7 +40,7 @@ CREATE TABLE records (
     webhook_at INTEGER NOT NULL,
     webhook_lo BLOB    NOT NULL,
     webhook_hi BLOB    NOT NULL,
-    except_at  INTEGER NOT NULL, -- The start of a complete read that did not find it just so.
+    except_at  INTEGER NOT NULL, -- Full reads that began up to then did not find it just so.
     PRIMARY KEY (shop_id, kind, id)
 );
 CREATE INDEX records_by_parent ON records (shop_id, parent, kind) WHERE parent <> '';
@@ -83,7 +84,7 @@ CREATE TABLE demands (
     last_error TEXT    NOT NULL DEFAULT '',
     PRIMARY KEY (shop_id, read, id, later)
 );
-CREATE INDEX demands_due ON demands (due_at);
+CREATE INDEX demands_due ON demands (shop_id, due_at);
 
 -- Webhooks as they came, until their time is over.
 CREATE TABLE inbox (

@@ -1,0 +1,34 @@
+package loop
+
+import (
+	"context"
+	"sync"
+)
+
+// Turns is a mutex for each key, whose waiting ends with the context's. The
+// zero value is ready. A key that was used once is kept: there are as many as shops.
+type Turns[K comparable] struct {
+	mu    sync.Mutex
+	turns map[K]chan struct{}
+}
+
+// Take waits for the key's turn. The caller must call release; an error is the
+// context's, and then there is nothing to release.
+func (t *Turns[K]) Take(ctx context.Context, key K) (release func(), err error) {
+	t.mu.Lock()
+	if t.turns == nil {
+		t.turns = map[K]chan struct{}{}
+	}
+	turn, ok := t.turns[key]
+	if !ok {
+		turn = make(chan struct{}, 1)
+		t.turns[key] = turn
+	}
+	t.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
