@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"stockroom/internal/config"
+	"stockroom/internal/connect"
 )
 
 // Exit codes.
@@ -122,6 +123,15 @@ func (e *env) load(needs ...config.Need) (config.Config, error) {
 		fmt.Fprintln(e.stderr, "stockroom: warning:", warning)
 	}
 	return cfg, err
+}
+
+// wantedScopes are the access scopes that the app asks shops for. A reading
+// command must not fail for lack of the settings beside it.
+func (e *env) wantedScopes() []string {
+	if cfg, _ := config.Load(e.source, config.NeedShopify); cfg.Shopify.Scopes != nil {
+		return cfg.Shopify.Scopes
+	}
+	return connect.DefaultScopes()
 }
 
 // logger writes to stderr, so that a command's output stays clean.

@@ -10,7 +10,6 @@ import (
 
 	"stockroom/internal/app"
 	"stockroom/internal/config"
-	"stockroom/internal/connect"
 	"stockroom/internal/secret"
 	"stockroom/internal/shopify"
 	"stockroom/internal/store"
@@ -32,7 +31,7 @@ func (c *shopsList) Run(e *env) error {
 		return err
 	}
 	defer db.Close()
-	all, err := reader.Status(e.ctx, connect.DefaultScopes(), false)
+	all, err := reader.Status(e.ctx, e.wantedScopes(), false)
 	if err != nil {
 		return err
 	}

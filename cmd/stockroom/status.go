@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"stockroom/internal/connect"
 	"stockroom/internal/mirror"
 	"stockroom/internal/query"
 )
@@ -20,7 +19,7 @@ func (c *statusCommand) Run(e *env) error {
 		return err
 	}
 	defer db.Close()
-	all, err := reader.Status(e.ctx, connect.DefaultScopes(), true)
+	all, err := reader.Status(e.ctx, e.wantedScopes(), true)
 	if err != nil {
 		return err
 	}
@@ -54,6 +53,9 @@ func printStatus(e *env, s query.ShopStatus) {
 	line("reads owed", "%d", s.Demands)
 	if run := s.LastRun; run != nil {
 		line("last run", "%s %s, queued %s, ended %s%s", run.Kind, run.State, when(run.QueuedAt), when(run.EndedAt), driftText(run.Drift))
+		for _, gap := range run.Gaps {
+			line("", "%s", gap)
+		}
 	}
 	for _, name := range mirror.Types {
 		if rows := s.Rows[name]; rows > 0 || !s.VerifiedAt[name].IsZero() {

@@ -80,7 +80,7 @@ type Shopify struct {
 	APIKey         string
 	APISecrets     []secret.Secret // Newest first: all verify, the first asks for tokens.
 	RedirectURI    string          // Empty: no shop can log in.
-	WebhookAddress string          // Empty: changes are found by sweep and poll alone.
+	WebhookAddress string          // Empty: changes are found by polls alone.
 	Scopes         []string        // Nil: what the mirrored resources need, which package shopify knows.
 	APIVersion     string
 	URLTemplate    string // Holds {shop}; see ShopURL. No slash at its end.

@@ -208,7 +208,7 @@ func (l *loader) checkTogether() {
 			c.warn("SHOPIFY_REDIRECT_URI is not set: no shop can log in; set it to the public address of /shopify/callback")
 		}
 		if l.isMissing("SHOPIFY_WEBHOOK_ADDRESS") {
-			c.warn("SHOPIFY_WEBHOOK_ADDRESS is not set: no webhooks will come, and changes are found by sweep and poll alone; set it to the public address of /shopify/webhook")
+			c.warn("SHOPIFY_WEBHOOK_ADDRESS is not set: no webhooks will come, and changes are found by polls alone; set it to the public address of /shopify/webhook")
 		}
 	}
 	if l.need&NeedFacebook != 0 {

@@ -49,7 +49,7 @@ var Settings = []Setting{
 		Meaning: "The public address of `/shopify/callback`, exactly as it is registered with the app. https, unless on this machine.",
 	},
 	{
-		Name: "SHOPIFY_WEBHOOK_ADDRESS", Unset: "changes are found by sweep and poll alone", Need: NeedShopify, parse: address(func(c *Config) *string { return &c.Shopify.WebhookAddress }),
+		Name: "SHOPIFY_WEBHOOK_ADDRESS", Unset: "changes are found by polls alone", Need: NeedShopify, parse: address(func(c *Config) *string { return &c.Shopify.WebhookAddress }),
 		Meaning: "The public address of `/shopify/webhook`, to which Shopify sends. https, unless on this machine.",
 	},
 	{
@@ -118,7 +118,7 @@ var Settings = []Setting{
 	},
 	{
 		Name: "SWEEP_INTERVAL", Default: "10m", Need: NeedSync, parse: durationOrOff(func(c *Config) *time.Duration { return &c.SweepInterval }, minSweep),
-		Meaning: "How often shops are asked for what changed lately. `0` turns it off.",
+		Meaning: "How often shops are to be asked for what changed lately; `0`: never. Read and checked, but not used by this version: what webhooks miss is found by the poll.",
 	},
 	{
 		Name: "WEBHOOK_RETENTION", Default: "168h", Need: NeedSync, parse: duration(func(c *Config) *time.Duration { return &c.WebhookRetention }, minRetention, 0),

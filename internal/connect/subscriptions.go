@@ -233,7 +233,7 @@ func (a *audit) refused(topic shopify.Topic, err error) error {
 	}
 	if before := a.known[topic.Name]; before.State != result.State || before.Reason != result.Reason {
 		// Said once: every audit would find the same again.
-		a.c.Log.Warn("no webhooks of this topic: its changes are found by sweep and poll", "shop", a.shop.Domain,
+		a.c.Log.Warn("no webhooks of this topic: its changes are found by polls", "shop", a.shop.Domain,
 			"topic", topic.Name, "state", result.State, "reason", result.Reason)
 	}
 	a.result = append(a.result, result)

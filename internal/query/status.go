@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -48,6 +49,7 @@ type RunStatus struct {
 	StartedAt mirror.Time    `json:"started_at"`
 	EndedAt   mirror.Time    `json:"ended_at"`
 	Error     string         `json:"error,omitempty"`
+	Gaps      []string       `json:"gaps"` // What it could not cover or confirm, and what to do.
 	Drift     []DriftCount   `json:"drift"`
 }
 
@@ -166,6 +168,13 @@ func runStatuses(tx *store.Tx, shop store.Shop, limit int) ([]RunStatus, error) 
 			ID: run.ID, Kind: run.Kind, Reason: run.Reason, State: run.State, QueuedAt: mirror.TimeOf(run.QueuedAt.Time()),
 			StartedAt: mirror.TimeOf(run.StartedAt.Time()), EndedAt: mirror.TimeOf(run.EndedAt.Time()), Error: run.Error, Drift: []DriftCount{},
 		}
+		var report struct {
+			Gaps []string `json:"gaps"`
+		}
+		if err := json.Unmarshal(run.Report, &report); err != nil {
+			return nil, fmt.Errorf("report of run %d: %w", run.ID, err)
+		}
+		all[i].Gaps = orEmpty(report.Gaps)
 		counts, err := tx.CountDrift(run.ID)
 		if err != nil {
 			return nil, err

@@ -95,7 +95,7 @@ func Open(ctx context.Context, databaseURL string, mode Mode) (*Store, error) {
 func pathOf(databaseURL string) (string, error) {
 	path, ok := strings.CutPrefix(databaseURL, "sqlite://")
 	if !ok || path == "" {
-		return "", errors.New("open database: DATABASE_URL must look like sqlite://stockroom.db")
+		return "", errors.New("open database: this version keeps its data in SQLite, DATABASE_URL must look like sqlite://stockroom.db")
 	}
 	return path, nil
 }
