@@ -148,6 +148,7 @@ func TestMerge(t *testing.T) {
 		{"a read by id revives", list{gone(webhook, 2)}, seen(byID, "b", 3, 3), mirror.Applied, "b"},
 		{"a read by id from before the deletion does not", list{gone(webhook, 2)}, seen(byID, "a", 1, 1), mirror.Stale, ""},
 		{"a read by id that finds nothing hides", list{seen(byID, "a", 1, 1)}, gone(byID, 2), mirror.Applied, ""},
+		{"a read by id and a deletion of one moment: the deletion stands", list{gone(webhook, 2)}, seen(byID, "a", 1, 2), mirror.Stale, ""},
 		{"a late deletion does not hide what was read since", list{seen(byID, "a", 1, 5)}, gone(webhook, 2), mirror.Stale, "a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,6 +181,10 @@ func TestConflictIsSettledByALaterRead(t *testing.T) {
 	within, _ := fold(tied, seen(mirror.FromID, "b", 1, 1.9))
 	if _, unsettled := within.Unsettled(info); !unsettled {
 		t.Error("a read within the second settled the tie")
+	}
+	atTheEnd, _ := fold(tied, seen(mirror.FromID, "b", 1, 2))
+	if _, unsettled := atTheEnd.Unsettled(info); !unsettled {
+		t.Error("a read sent as the second ended, not past it, settled the tie")
 	}
 	after, _ := fold(tied, seen(mirror.FromID, "a", 1, 3.2))
 	if _, unsettled := after.Unsettled(info); unsettled {

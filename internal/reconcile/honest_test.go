@@ -1,8 +1,11 @@
 package reconcile_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -192,6 +195,65 @@ func TestBackoffDoesNotMakeAPollPartial(t *testing.T) {
 		return nil
 	})
 	b.mustRun("poll")
+}
+
+// TestPollIsNotOKWhileAReadIsOwed is P5: what a webhook told of has not been seen yet.
+func TestPollIsNotOKWhileAReadIsOwed(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 5})
+	b.mustRun("import")
+	now := mirror.At(time.Now())
+	b.update(func(tx *store.Tx) error {
+		return tx.AddDemands(b.row.ID, []mirror.Demand{{Read: mirror.ReadProduct, ID: mirror.NewGID("Product", b.shop.Products.IDs()[0]),
+			Updated: now.Add(time.Hour)}}, now)
+	})
+	config := b.config
+	config.Patience = time.Millisecond
+	b.poller = reconcile.NewPoller(config, b.hydrator)
+	if run, report := b.run("poll", false); run.State != store.RunPartial || !strings.Contains(report.Text(), "still owed") {
+		t.Errorf("the poll ended %s:\n%s", run.State, report.Text())
+	}
+}
+
+// TestRecordMissingFromAListIsNotDeleted is P4: absence from a page is no more
+// than a reason to ask for the record itself.
+func TestRecordMissingFromAListIsNotDeleted(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 5})
+	b.mustRun("import")
+	client := *http.DefaultClient
+	client.Transport = withoutFirstProduct{}
+	b.client = b.newClient(&client)
+	report := b.mustRun("poll")
+	b.mustBeExact("after a poll whose list lacked a product")
+	if report.Drifted() != 0 {
+		t.Errorf("the report counts %d rows as drift:\n%s", report.Drifted(), report.Text())
+	}
+}
+
+// withoutFirstProduct takes the first product out of every list of products.
+type withoutFirstProduct struct{}
+
+func (withoutFirstProduct) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	var body map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&body); err != nil {
+		return nil, err
+	}
+	if data, ok := body["data"].(map[string]any); ok {
+		if products, ok := data["products"].(map[string]any); ok {
+			products["nodes"] = products["nodes"].([]any)[1:]
+		}
+	}
+	changed, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(changed)), int64(len(changed))
+	response.Header.Del("Content-Length")
+	return response, nil
 }
 
 // TestRevokedTokenFailsTheRun rather than leaving it partial: nothing was read.

@@ -27,11 +27,11 @@ type Poller struct {
 
 // NewPoller makes a Poller that settles what it finds in doubt by the hydrator's reads.
 func NewPoller(config Config, hydrator *Hydrator) *Poller {
+	if config.Patience == 0 {
+		config.Patience = defaultPatience
+	}
 	return &Poller{Config: config, Hydrator: hydrator, running: map[int64]bool{}}
 }
-
-// settleTime bounds how long a run waits for the reads by id that it is owed.
-const settleTime = 3 * time.Minute
 
 // Progress is where a run stands. It is stored with every page, so that an
 // interrupted run goes on where it was.
@@ -475,7 +475,7 @@ func (r *reading) settle(ctx context.Context) (left int64, err error) {
 			return left, err
 		}
 		wait := due.Time().Sub(r.Now())
-		if r.Now().Add(wait).After(began.Add(settleTime)) {
+		if r.Now().Add(wait).After(began.Add(r.Patience)) {
 			return left, nil
 		}
 		if err := sleep(ctx, wait); err != nil {

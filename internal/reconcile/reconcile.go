@@ -35,9 +35,15 @@ type Config struct {
 	// MaxDelete is the fuse of P4: see Fuse.
 	MaxDelete Fuse
 
+	// Patience bounds how long a full read waits for the reads by id that it is
+	// owed. Default: defaultPatience.
+	Patience time.Duration
+
 	Now func() time.Time
 	Log *slog.Logger
 }
+
+const defaultPatience = 3 * time.Minute
 
 // Fuse bounds what one poll may delete of one resource after confirmation:
 // more than Percent of its rows and more than Rows of them, or all of fuseAll
