@@ -352,8 +352,8 @@ func (a *App) importTokens(ctx context.Context) error {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if known.State == store.ShopConnected {
-			continue // By this token, or by a login since, which has the last word.
+		if known.State == store.ShopConnected && known.RefreshToken != nil {
+			continue // By a login since, which has the last word.
 		}
 		_, err = a.Connect.ImportToken(ctx, token.Domain, token.Token)
 		var other *connect.DomainError

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"stockroom/internal/app"
 	"stockroom/internal/config"
+	"stockroom/internal/mirror"
 	"stockroom/internal/simulator"
 	"stockroom/internal/store"
 )
@@ -51,6 +53,12 @@ type house struct {
 
 func newHouse(t *testing.T, now func() time.Time, settings ...string) *house {
 	t.Helper()
+	return newHouseFor(t, simulator.App{ProtectedData: true}, now, settings...)
+}
+
+// newHouseFor is a house whose app stands so with Shopify.
+func newHouseFor(t *testing.T, standing simulator.App, now func() time.Time, settings ...string) *house {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -58,8 +66,8 @@ func newHouse(t *testing.T, now func() time.Time, settings ...string) *house {
 	address := listener.Addr().String()
 	listener.Close() // The service takes the address over.
 	h := &house{t: t, now: now}
-	h.sim = simulator.New(simulator.Config{Seed: 1, Now: now, AutoConsent: true, Apps: []simulator.App{{
-		ClientID: "key", Secrets: []string{"hush-hush"}, RedirectURIs: []string{"http://" + address + "/shopify/callback"}, ProtectedData: true}}})
+	standing.ClientID, standing.Secrets, standing.RedirectURIs = "key", []string{"hush-hush"}, []string{"http://" + address + "/shopify/callback"}
+	h.sim = simulator.New(simulator.Config{Seed: 1, Now: now, AutoConsent: true, Apps: []simulator.App{standing}})
 	if h.shop, err = h.sim.AddShop(domain, simulator.Catalogue{Products: 5, Timezone: "Etc/UTC"}); err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +237,32 @@ func TestPollMendsSubscriptions(t *testing.T) {
 	h.waitRuns(2)
 	if got := installation.Subscriptions(); len(got) != len(all) {
 		t.Errorf("after the poll there are %d subscriptions; want %d", len(got), len(all))
+	}
+}
+
+// TestAppWithoutApprovalMirrorsAllButOrders: Shopify denies orders whatever the
+// scopes; the rest is read, proven, and the report says what is not.
+func TestAppWithoutApprovalMirrorsAllButOrders(t *testing.T) {
+	h := newHouseFor(t, simulator.App{}, time.Now)
+	h.up()
+	h.connect()
+	if report := string(h.runs()[0].Report); !strings.Contains(report, "orders are not copied") {
+		t.Errorf("the report does not tell that orders are not copied: %s", report)
+	}
+	err := h.app.Store.View(t.Context(), func(tx *store.Tx) error {
+		shop, err := tx.ShopByDomain(domain)
+		if err != nil {
+			return err
+		}
+		products, err := tx.VerifiedAt(shop.ID, mirror.TypeProduct)
+		orders, err2 := tx.VerifiedAt(shop.ID, mirror.TypeOrder)
+		if products == 0 || orders != 0 {
+			t.Errorf("products verified at %v, orders at %v; want the first alone", products, orders)
+		}
+		return errors.Join(err, err2)
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

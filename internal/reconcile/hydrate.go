@@ -76,7 +76,7 @@ func (h *Hydrator) hand(ctx context.Context) time.Duration {
 		}
 		select {
 		case h.slots <- struct{}{}:
-		case <-ctx.Done():
+		default: // All are at work: this shop's turn comes when one is done.
 			h.giveBack(shop.ID)
 			return hydrateIdle
 		}
@@ -140,11 +140,20 @@ func (h *Hydrator) RunOnce(ctx context.Context, shop store.Shop) (satisfied int,
 	}
 	ctx = shopify.WithPriority(ctx) // Readers wait for these; a poll can wait.
 	var errs []error
+	var trouble error // Of the shop as a whole: what is left would fail too.
 	for read, group := range byRead(demands) {
 		for part := range slices.Chunk(group, shopify.MaxIDs(read)) {
+			if trouble != nil {
+				errs = append(errs, h.postpone(ctx, shop, part, h.skew(client), trouble))
+				continue
+			}
 			n, err := h.read(ctx, shop, client, read, part)
 			satisfied += n
 			errs = append(errs, err)
+			switch shopify.ClassOf(err) {
+			case shopify.ClassRetry, shopify.ClassThrottled, shopify.ClassToken, shopify.ClassClosed:
+				trouble = err
+			}
 		}
 	}
 	return satisfied, errors.Join(errs...)
@@ -179,8 +188,8 @@ func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Cl
 	switch shopify.ClassOf(err) {
 	case shopify.ClassDenied:
 		return 0, errors.Join(err, h.drop(ctx, shop, demands))
-	case shopify.ClassInvalid:
-		if len(demands) > 1 {
+	case shopify.ClassInvalid, "": // The answer makes no sense, of one record at least.
+		if len(demands) > 1 && ctx.Err() == nil {
 			first, err := h.read(ctx, shop, client, read, demands[:len(demands)/2])
 			second, err2 := h.read(ctx, shop, client, read, demands[len(demands)/2:])
 			return first + second, errors.Join(err, err2)

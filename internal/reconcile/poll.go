@@ -117,6 +117,8 @@ type reading struct {
 	progress Progress
 	complete map[mirror.Kind]bool // Kinds of which all was read and every absence confirmed.
 	gaps     []string
+	notes    []string
+	doubt    bool // Records of any kind may be wrong still, so nothing is proven.
 }
 
 // do goes through the run's steps. Each is safe to repeat: a run that was
@@ -158,6 +160,7 @@ func (r *reading) do(ctx context.Context) error {
 		return err
 	}
 	if left > 0 {
+		r.doubt = true
 		r.gap("%d reads by id are still owed: they go on in the background; poll again in a few minutes", left)
 	}
 	state := store.RunOK
@@ -219,7 +222,7 @@ func (r *reading) readList(ctx context.Context, list shopify.List) error {
 		r.progress.Lists[list.Name] = at
 	}
 	if missing := shopify.MissingScopes(r.granted(), list.Scopes); len(missing) > 0 {
-		return r.notGranted(ctx, list, missing)
+		return r.notShared(ctx, list, fmt.Sprintf("The shop did not grant %s: it can at /shopify/login?shop=%s", strings.Join(missing, ", "), r.shop.Domain))
 	}
 	r.progress.Now = "reading " + list.Name
 	for !at.Done {
@@ -230,6 +233,9 @@ func (r *reading) readList(ctx context.Context, list shopify.List) error {
 			}
 			if class := shopify.ClassOf(err); class == shopify.ClassClosed || class == shopify.ClassToken {
 				return r.end(ctx, store.RunFailed, err.Error())
+			}
+			if list.Protected && shopify.ClassOf(err) == shopify.ClassDenied {
+				return r.notShared(ctx, list, "Shopify has not approved the app for protected customer data: ask for that in the app's settings at Shopify")
 			}
 			r.gap("%s could not be read to their end: %v", list.Name, err)
 			return nil
@@ -244,9 +250,9 @@ func (r *reading) readList(ctx context.Context, list shopify.List) error {
 	return nil
 }
 
-// notGranted passes a list over. What the shop never shared is not mirrored and
-// no gap; what it shares no more lies in the copy unproven, and is one.
-func (r *reading) notGranted(ctx context.Context, list shopify.List, missing []string) error {
+// notShared passes a list over. What the shop never shared is not mirrored: that
+// is no gap, and is noted. What it shares no more lies in the copy unproven, and is one.
+func (r *reading) notShared(ctx context.Context, list shopify.List, reason string) error {
 	return r.Store.View(ctx, func(tx *store.Tx) error {
 		for _, kind := range list.Kinds {
 			rows, err := tx.ShownAfter(r.shop.ID, kind, "", 1)
@@ -254,10 +260,11 @@ func (r *reading) notGranted(ctx context.Context, list shopify.List, missing []s
 				return err
 			}
 			if len(rows) > 0 {
-				r.gap("%s are in the copy and can not be read any more: grant %s at /shopify/login?shop=%s", list.Name, strings.Join(missing, ", "), r.shop.Domain)
+				r.gap("%s are in the copy and can not be read any more. %s", list.Name, reason)
 				return nil
 			}
 		}
+		r.notes = append(r.notes, fmt.Sprintf("%s are not copied. %s", list.Name, reason))
 		return nil
 	})
 }
@@ -331,9 +338,6 @@ func (r *reading) noteDrift(tx *store.Tx, steps []apply.Step) error {
 // maxAhead bounds the records that one run sets back; the next run goes on.
 const maxAhead = 1000
 
-// aheadGap says that there were more.
-const aheadGap = "more records than one run sets back are newer in the copy than in the shop: poll again"
-
 // noteAhead remembers records that a page shows older than the copy. Most were
 // overtaken by a webhook while the page was under way, which a read by id shows.
 func (r *reading) noteAhead(steps []apply.Step) {
@@ -343,8 +347,7 @@ func (r *reading) noteAhead(steps []apply.Step) {
 			continue
 		}
 		if len(r.progress.Ahead) == maxAhead {
-			r.gap(aheadGap)
-			return
+			return // See correct.
 		}
 		r.progress.Ahead = append(r.progress.Ahead, AheadRecord{step.Key, step.Key.ReadID(before.Parent)})
 	}
@@ -354,6 +357,10 @@ func (r *reading) noteAhead(steps []apply.Step) {
 // are set back, on the evidence of a second read; the merge cannot, for it only
 // moves forward. Where the evidence does not suffice yet, there is a gap.
 func (r *reading) correct(ctx context.Context) error {
+	if len(r.progress.Ahead) == maxAhead {
+		r.doubt = true
+		r.gap("more than %d records seemed newer in the copy than in the shop: poll again", maxAhead)
+	}
 	first, err := r.lookAgain(ctx)
 	if err == nil && len(r.progress.Ahead) > 0 {
 		r.progress.Now = fmt.Sprintf("looking twice at %d records that the shop shows older", len(r.progress.Ahead))
@@ -368,6 +375,7 @@ func (r *reading) correct(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	r.doubt = r.doubt || err != nil || len(r.progress.Ahead) > 0
 	if err != nil {
 		r.gap("records that the shop shows older could not be read again: %v", err)
 	} else if n := len(r.progress.Ahead); n > 0 {
@@ -490,8 +498,8 @@ func (r *reading) settle(ctx context.Context) (left int64, err error) {
 	}
 }
 
-// end closes the run, with its report. Only an ok run proves the kinds that it
-// read whole: what another left unconfirmed may be of any kind.
+// end closes the run, with its report. Kinds that were read whole, with every
+// absence confirmed, are proven even where others were not.
 func (r *reading) end(ctx context.Context, state store.RunState, reason string) error {
 	if reason != "" {
 		r.gap("%s", reason)
@@ -499,14 +507,14 @@ func (r *reading) end(ctx context.Context, state store.RunState, reason string) 
 	r.run.State, r.run.Error, r.run.EndedAt = state, reason, mirror.At(r.Now())
 	r.progress.Now = ""
 	err := r.Store.Update(ctx, func(tx *store.Tx) error {
-		report, err := report(tx, r.run, r.complete, r.gaps)
+		report, err := report(tx, r.run, r.complete, r.gaps, r.notes)
 		if err != nil {
 			return err
 		}
 		if r.run.Report, err = json.Marshal(report); err != nil {
 			return err
 		}
-		if state == store.RunOK {
+		if state != store.RunFailed && !r.doubt {
 			kinds := make([]mirror.Kind, 0, len(r.complete))
 			for kind, complete := range r.complete {
 				if complete {

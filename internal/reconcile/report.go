@@ -18,6 +18,8 @@ type Report struct {
 	// Gaps says what the run could not cover or confirm, each with what to do;
 	// empty exactly when the run is ok.
 	Gaps []string `json:"gaps"`
+	// Notes says what is not copied, since the shop does not share it.
+	Notes []string `json:"notes"`
 }
 
 // ResourceReport is what a run found of one export type. Drift is counted
@@ -85,7 +87,7 @@ func driftRow(key mirror.Key, class string, diffs []mirror.FieldDiff) (store.Dri
 }
 
 // report counts what a run did, from what it stored.
-func report(tx *store.Tx, run store.Run, complete map[mirror.Kind]bool, gaps []string) (Report, error) {
+func report(tx *store.Tx, run store.Run, complete map[mirror.Kind]bool, gaps, notes []string) (Report, error) {
 	counts, err := tx.CountDrift(run.ID)
 	if err != nil {
 		return Report{}, err
@@ -113,7 +115,7 @@ func report(tx *store.Tx, run store.Run, complete map[mirror.Kind]bool, gaps []s
 	if err != nil {
 		return Report{}, err
 	}
-	r := Report{Gaps: slices.Compact(gaps)}
+	r := Report{Gaps: slices.Compact(gaps), Notes: notes}
 	for _, name := range mirror.Types {
 		resource := ResourceReport{Type: name, Complete: true, Fields: fields[name],
 			Missing: counts[[2]string{name, ClassMissing}], Stale: counts[[2]string{name, ClassStale}],
@@ -167,6 +169,9 @@ func (r Report) Text() string {
 		for _, field := range slices.Sorted(maps.Keys(resource.Fields)) {
 			fmt.Fprintf(&out, "    %s differed in %d\n", field, resource.Fields[field])
 		}
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(&out, "- %s\n", note)
 	}
 	for _, gap := range r.Gaps {
 		fmt.Fprintf(&out, "! %s\n", gap)

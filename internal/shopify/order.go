@@ -12,8 +12,9 @@ import (
 // send a full read through the search index, which lags.
 var _ = registerList(List{
 	Name: "orders", rank: 8,
-	Kinds:  []mirror.Kind{mirror.KindOrder, mirror.KindOrderDerived},
-	Scopes: []string{"read_orders"},
+	Kinds:     []mirror.Kind{mirror.KindOrder, mirror.KindOrderDerived},
+	Protected: true,
+	Scopes:    []string{"read_orders"},
 	Page: func(ctx context.Context, c *Client, cursor string) (Page, error) {
 		return listOrders(ctx, c, cursor, nil, "ID")
 	},

@@ -25,6 +25,11 @@ type List struct {
 	// Scopes are all needed; without one of them the list is denied.
 	Scopes []string
 
+	// Protected lists hold customer data: Shopify denies them, whatever the
+	// scopes, to an app that it has not approved for that (Shopify's page 'Work
+	// with protected customer data').
+	Protected bool
+
 	// Page reads the page after cursor; the empty cursor starts.
 	Page func(ctx context.Context, c *Client, cursor string) (Page, error)
 
