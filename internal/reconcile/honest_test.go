@@ -177,6 +177,28 @@ func TestWebhookThatIsStoredIsNoDrift(t *testing.T) {
 	}
 }
 
+// TestTotalsOnTheirWayAreNoDrift: stock moved, the webhook came, and the second
+// look at what Shopify derives from it is still to come.
+func TestTotalsOnTheirWayAreNoDrift(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 5})
+	b.mustRun("import")
+	item, _ := b.shop.Items.Get(b.shop.Items.IDs()[0])
+	location := item.Levels[0].Location.ID
+	b.edit(b.shop.SetStock(item.ID, location, 50))
+	b.settle() // A demand with LagDelay is left.
+	moved := b.sim.Faults()
+	moved.LoseIf = func(simulator.Delivery) bool { return true }
+	b.sim.SetFaults(moved)
+	b.edit(b.shop.SetStock(item.ID, location, 51)) // As if Shopify's totals had lagged behind the 50.
+	report := b.mustRun("poll")
+	for _, resource := range report.Resources {
+		if resource.Fields["inventoryQuantity"] > 0 {
+			t.Errorf("what is about to be read again was called drift:\n%s", report.Text())
+		}
+	}
+	b.mustBeExact("after the poll")
+}
+
 // TestBackoffDoesNotMakeAPollPartial: a poll asks again for what waits out a back-off.
 func TestBackoffDoesNotMakeAPollPartial(t *testing.T) {
 	b := newBench(t, simulator.Catalogue{Products: 5})

@@ -87,6 +87,24 @@ func (t *Tx) ShopsOwed(now mirror.Instant) ([]Shop, error) {
 		AND EXISTS (SELECT 1 FROM demands WHERE shop_id = shops.id AND due_at <= $1) ORDER BY domain`, []any{now}, scanShop)
 }
 
+// Demanded tells of which of these ids a read is owed, a second look included.
+func (t *Tx) Demanded(shop int64, ids []mirror.GID) (map[mirror.GID]bool, error) {
+	owed := map[mirror.GID]bool{}
+	err := chunks(ids, 1, func(part []mirror.GID) error {
+		return t.each(`SELECT id FROM demands WHERE shop_id = $1 AND id IN `+in(2, len(part)), append([]any{shop}, anys(part)...),
+			func(scan func(...any) error) error {
+				var id mirror.GID
+				err := scan(&id)
+				owed[id] = true
+				return err
+			})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find demands of %d records: %w", len(ids), err)
+	}
+	return owed, nil
+}
+
 // HastenDemands makes demands due that wait out a back-off.
 func (t *Tx) HastenDemands(shop int64, now mirror.Instant) error {
 	_, err := t.exec(`UPDATE demands SET due_at = $2 WHERE shop_id = $1 AND due_at > $2 AND attempts > 0 AND later = 0`, shop, now)

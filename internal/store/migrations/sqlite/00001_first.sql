@@ -85,6 +85,7 @@ CREATE TABLE demands (
     PRIMARY KEY (shop_id, read, id, later)
 );
 CREATE INDEX demands_due ON demands (shop_id, due_at);
+CREATE INDEX demands_by_id ON demands (shop_id, id);
 
 -- Webhooks as they came, until their time is over.
 CREATE TABLE inbox (
