@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -158,11 +160,15 @@ func (l *Live) watch(ctx context.Context) error {
 		}
 		var applied map[string]int64
 		var changes []store.Change
+		var lines []string
 		err = l.App.Store.View(ctx, func(tx *store.Tx) (err error) {
 			if applied, err = tx.CountDeliveries(l.Copy.ID); err != nil {
 				return err
 			}
-			changes, err = tx.ChangesAfter(l.Copy.ID, seq, 1000)
+			if changes, err = tx.ChangesAfter(l.Copy.ID, seq, 1000); err != nil {
+				return err
+			}
+			lines, err = l.copyLines(tx, changes)
 			return err
 		})
 		if err != nil {
@@ -185,10 +191,11 @@ func (l *Live) watch(ctx context.Context) error {
 					s.Wrong[name] = n
 				}
 			}
-			for _, change := range changes {
-				s.CopyLines = kept(s.CopyLines, fmt.Sprintf("%s  %s %s  by %s", change.At.Time().Local().Format(time.TimeOnly), change.Action,
-					shortName(change.Key), sourceName(change.Source)))
-				seq = change.Seq
+			for _, line := range lines {
+				s.CopyLines = kept(s.CopyLines, line)
+			}
+			if len(changes) > 0 {
+				seq = changes[len(changes)-1].Seq
 			}
 		})
 		return nil
@@ -239,7 +246,37 @@ func kept[T any](lines []T, line T) []T {
 	return append(lines[:len(lines):len(lines)], line)
 }
 
-func shortName(key mirror.Key) string { return fmt.Sprintf("%s %s", key.Kind, key.ID.Number()) }
+// copyLines says what changed in the copy, one line an object: what is derived
+// of it, and the sets that it belongs to, would say it again.
+func (l *Live) copyLines(tx *store.Tx, changes []store.Change) ([]string, error) {
+	byKind := map[mirror.Kind][]mirror.GID{}
+	for _, change := range changes {
+		byKind[change.Key.Kind] = append(byKind[change.Key.Kind], change.Key.ID)
+	}
+	names := map[mirror.Key]string{}
+	for kind, ids := range byKind {
+		rows, err := tx.ShownByID(l.Copy.ID, kind, ids)
+		if err != nil {
+			return nil, err
+		}
+		for id, row := range rows {
+			var named struct{ Title, Name, Key string }
+			if err := json.Unmarshal(row.Content, &named); err != nil {
+				return nil, err
+			}
+			names[mirror.Key{Kind: kind, ID: id}] = cmp.Or(named.Title, named.Name, named.Key)
+		}
+	}
+	var lines []string
+	for _, change := range changes {
+		if info := mirror.InfoOf(change.Key.Kind); string(info.Kind) != info.Type {
+			continue
+		}
+		name := cmp.Or(names[change.Key], change.Key.ID.Number())
+		lines = append(lines, fmt.Sprintf("%s  %s: %s %s by %s", change.At.Time().Local().Format(time.TimeOnly), name, change.Key.Kind, change.Action, sourceName(change.Source)))
+	}
+	return lines, nil
+}
 
 func sourceName(source mirror.Source) string {
 	switch source {

@@ -10,6 +10,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // viewStep is how often the view is drawn again.
@@ -76,7 +77,7 @@ func (v view) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 
 func (v view) View() string {
 	s := v.live.State()
-	const headLines, frame = 6, 4
+	const headLines, frame = 7, 4
 	half := max(v.width/2-frame, 30)
 	lines := max((v.height-headLines-2*frame)/2, 3)
 
@@ -89,10 +90,11 @@ func (v view) View() string {
 		polling = "a poll is reading the shop back..."
 	}
 	head := []string{
-		styleTitle.Render("Stockroom demo") + styleDim.Render(fmt.Sprintf("  %s, simulated; one change a second, %.0f %% of webhooks lost on purpose", Domain, loseShare*100)),
+		styleTitle.Render("Stockroom demo") + styleDim.Render(cut(fmt.Sprintf("  %s, simulated; a change a second, %.0f %% of webhooks lost on purpose", Domain, loseShare*100), v.width-15)),
 		fmt.Sprintf("%d changes in the shop · %d webhooks came, %d applied · %s", s.Edits, s.Sent, s.Applied, styleBad.Render(fmt.Sprintf("%d lost", s.Lost))),
 		verdict,
-		styleDim.Render(polling + " · q ends it · dashboard " + v.live.AppURL + "/admin/ password " + v.live.AdminPassword.Reveal() + " · shop " + v.live.SimURL),
+		polling + styleDim.Render(" · q ends it"),
+		styleDim.Render(cut("dashboard "+v.live.AppURL+"/admin/ with password "+v.live.AdminPassword.Reveal()+" · shop "+v.live.SimURL, v.width)),
 	}
 
 	var changes, polls []string
@@ -115,8 +117,8 @@ func (v view) View() string {
 		copied = append(copied, cut(line, half))
 	}
 	top := lipgloss.JoinHorizontal(lipgloss.Top,
-		box("What changed in the shop ("+styleBad.Render("✗")+" its webhook was lost)", changes, half, lines),
-		box("What the copy heard", copied, half, lines))
+		box("In the shop ("+styleBad.Render("✗")+" webhook lost)", changes, half, lines),
+		box("In the copy", copied, half, lines))
 	return strings.Join(head, "\n") + "\n" + top + "\n" + box("What the polls repaired", polls, 2*half+frame, lines)
 }
 
@@ -131,13 +133,8 @@ func box(title string, lines []string, width, height int) string {
 	return styleBox.Width(width + 2).Render(strings.Join(body, "\n"))
 }
 
-func cut(text string, width int) string {
-	runes := []rune(text)
-	if len(runes) <= width {
-		return text
-	}
-	return string(runes[:width-1]) + "…"
-}
+// cut shortens a text to the cells that it may fill: a Chinese character fills two.
+func cut(text string, width int) string { return ansi.Truncate(text, max(width, 1), "…") }
 
 func wrongText(wrong map[string]int) string {
 	var parts []string
