@@ -183,6 +183,12 @@ func (c *Connector) setTokens(shop *store.Shop, token shopify.Token) (err error)
 		}
 	}
 	shop.AccessExpiresAt, shop.RefreshExpiresAt = mirror.At(token.ExpiresAt), mirror.At(token.RefreshExpiresAt)
+	shop.AccessRenewAt = 0
+	if !token.ExpiresAt.IsZero() {
+		// A short life is used by half, or every call would ask for a new one.
+		early := min(refreshBefore, token.ExpiresAt.Sub(c.Now())/2)
+		shop.AccessRenewAt = mirror.At(token.ExpiresAt.Add(-early))
+	}
 	return nil
 }
 

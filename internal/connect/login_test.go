@@ -280,12 +280,26 @@ func TestEachInstallationHasANewKey(t *testing.T) {
 	w := newWorld(t)
 	first := w.connect()
 	w.later(time.Minute)
+	if err := w.c.Uninstalled(t.Context(), domain, mirror.At(w.config.Now())); err != nil {
+		t.Fatal(err)
+	}
+	w.later(time.Minute)
 	second := w.connect()
 	if first.ID != second.ID || string(first.WebhookKeyHash) == string(second.WebhookKeyHash) || w.keys < 2 {
 		t.Errorf("the key is the same, or nobody was told (%d times)", w.keys)
 	}
 	if second.InstalledAt <= first.InstalledAt {
 		t.Errorf("installed at %v, before at %v", second.InstalledAt, first.InstalledAt)
+	}
+}
+
+// TestALoginOfAConnectedShopKeepsItsKey: webhooks are on their way to it, for four hours of retries.
+func TestALoginOfAConnectedShopKeepsItsKey(t *testing.T) {
+	w := newWorld(t)
+	first := w.connect()
+	w.later(time.Minute)
+	if second := w.connect(); string(first.WebhookKeyHash) != string(second.WebhookKeyHash) {
+		t.Error("the key was ended")
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 const (
 	// refreshBefore is how long before its end an access token is renewed:
-	// longer than any one call of ours takes.
+	// longer than any one call of ours takes. Shorter lives are used by half.
 	refreshBefore = 10 * time.Minute
 	// refreshPause is the least time between two tries while the old token still lives.
 	refreshPause = 30 * time.Second
@@ -80,7 +80,7 @@ func (c *Connector) good(shop store.Shop, token, rejected secret.Secret) bool {
 	if !rejected.Empty() && token.Equal(rejected) {
 		return false
 	}
-	return shop.AccessExpiresAt == 0 || mirror.At(c.Now().Add(refreshBefore)) < shop.AccessExpiresAt
+	return shop.AccessExpiresAt == 0 || mirror.At(c.Now()) < shop.AccessRenewAt
 }
 
 // alive reports whether the token can still be used where it cannot be renewed.
@@ -240,8 +240,10 @@ func askWho(ctx context.Context, client *shopify.Client, domain string) error {
 	return nil
 }
 
-// install writes a new installation of the shop: its tokens, their times, a new
-// webhook key and the moment, in one transaction.
+// install writes the shop's new tokens and their times, and for a shop that was
+// not connected a new webhook key and the moment, in one transaction. A merchant
+// who logs in again has not installed again: webhooks are on their way to the
+// key that there is, and would be refused at another.
 func (c *Connector) install(ctx context.Context, domain string, token shopify.Token, state store.ShopState, at time.Time) (store.Shop, error) {
 	var shop store.Shop
 	err := c.Store.Update(ctx, func(tx *store.Tx) error {
@@ -249,12 +251,18 @@ func (c *Connector) install(ctx context.Context, domain string, token shopify.To
 		if shop, err = tx.ShopByDomain(domain); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
+		again := shop.State == store.ShopConnected
 		shop.Domain, shop.State, shop.Scopes = domain, state, strings.Join(token.Scopes, ",")
 		offset := c.of(domain, offsetOf(shop)).clock.Offset()
 		shop.ClockOffsetMS = offset.Milliseconds()
-		shop.InstalledAt, shop.UninstalledAt = mirror.At(at.Add(offset)), 0
-		if err := errors.Join(c.setTokens(&shop, token), c.setKey(&shop)); err != nil {
+		if err := c.setTokens(&shop, token); err != nil {
 			return err
+		}
+		if !again {
+			shop.InstalledAt, shop.UninstalledAt = mirror.At(at.Add(offset)), 0
+			if err := c.setKey(&shop); err != nil {
+				return err
+			}
 		}
 		shop, err = tx.SaveShop(shop)
 		return err

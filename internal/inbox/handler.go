@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify"
 	"stockroom/internal/store"
@@ -57,6 +59,11 @@ func (in *Inbox) serveBound(w http.ResponseWriter, r *http.Request) {
 	}
 	shop, err := in.shopByKey(r.Context(), r.PathValue("key"))
 	if errors.Is(err, store.ErrNotFound) {
+		// An uninstallation ends the key before Shopify's last words come.
+		if topic := r.PathValue("topic"); partingTopic(topic) {
+			in.acknowledge(w, r, topic, body, "the address is not in use any more")
+			return
+		}
 		http.Error(w, "no such webhook address", http.StatusNotFound)
 		return
 	}
@@ -99,10 +106,7 @@ func (in *Inbox) servePlain(w http.ResponseWriter, r *http.Request) {
 	parting := partingTopic(topic)
 	switch {
 	case err != nil && parting:
-		in.finish(w, r, item{receipt: &store.Receipt{
-			At: mirror.At(in.Now()), Shop: claim(r, headerShop), Topic: topic, WebhookID: webhookID(r, body),
-			Note: "the shop is not known here: nothing is held of it",
-		}})
+		in.acknowledge(w, r, topic, body, "the shop is not known here: nothing is held of it")
 	case err != nil, !shop.installed && !parting:
 		http.Error(w, "no such shop", http.StatusNotFound)
 	default:
@@ -110,14 +114,17 @@ func (in *Inbox) servePlain(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// partingTopic tells the topics that arrive when a shop is leaving or gone:
-// the three compliance topics and the uninstallation.
-func partingTopic(topic string) bool {
-	switch topic {
-	case "app/uninstalled", "customers/data_request", "customers/redact", "shop/redact":
-		return true
-	}
-	return false
+// partingTopic tells the topics that arrive when a shop is leaving or gone.
+func partingTopic(name string) bool {
+	topic, known := shopify.TopicNamed(name)
+	return known && (topic.Class == shopify.ClassCompliance || name == "app/uninstalled")
+}
+
+// acknowledge answers a genuine message of which nothing but a receipt is kept.
+func (in *Inbox) acknowledge(w http.ResponseWriter, r *http.Request, topic string, body []byte, note string) {
+	in.finish(w, r, item{receipt: &store.Receipt{
+		At: mirror.At(in.Now()), Shop: claim(r, headerShop), Topic: topic, WebhookID: webhookID(r, body), Note: note,
+	}})
 }
 
 // genuine reads the body and checks its signature. When ok is false it has answered.
@@ -126,12 +133,19 @@ func (in *Inbox) genuine(w http.ResponseWriter, r *http.Request) (body []byte, o
 		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
 		return nil, false
 	}
+	// Until the signature is known to be right, anybody may be sending.
+	held := heldReader{from: http.MaxBytesReader(w, r.Body, MaxBody), room: in.unproven}
+	defer held.release()
 	var buffer bytes.Buffer
 	buffer.Grow(int(min(max(r.ContentLength, 0), firstBuffer)) + bytes.MinRead)
-	if _, err := io.Copy(&buffer, http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+	if _, err := io.Copy(&buffer, &held); err != nil {
+		_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+		switch {
+		case tooLarge:
 			http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
-		} else {
+		case errors.Is(err, errNoRoom):
+			in.unavailable(w, "read a webhook", err)
+		default:
 			http.Error(w, "the body ended early", http.StatusBadRequest)
 		}
 		return nil, false
@@ -147,6 +161,28 @@ func (in *Inbox) genuine(w http.ResponseWriter, r *http.Request) (body []byte, o
 	}
 	return body, true
 }
+
+// errNoRoom says that the bodies being read fill all the room there is for them.
+var errNoRoom = errors.New("too many bodies are being read")
+
+// heldReader counts what it reads against the room that all readers share.
+// What was announced does not count, or a few empty promises would fill it.
+type heldReader struct {
+	from io.Reader
+	room *semaphore.Weighted
+	held int64
+}
+
+func (h *heldReader) Read(p []byte) (int, error) {
+	n, err := h.from.Read(p)
+	if n > 0 && !h.room.TryAcquire(int64(n)) {
+		return 0, errNoRoom
+	}
+	h.held += int64(n)
+	return n, err
+}
+
+func (h *heldReader) release() { h.room.Release(h.held) }
 
 // accept stores a genuine delivery and answers.
 func (in *Inbox) accept(w http.ResponseWriter, r *http.Request, shop cached, topic string, bound bool, body []byte) {

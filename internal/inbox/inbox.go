@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"stockroom/internal/mirror"
 	"stockroom/internal/secret"
 	"stockroom/internal/store"
@@ -33,6 +35,9 @@ const (
 	// their bodies. What comes beyond either is answered 503.
 	maxQueue       = 1024
 	maxQueuedBytes = 64 << 20
+
+	// maxUnproven bounds the bodies being read whose signature is not checked yet.
+	maxUnproven = 64 << 20
 
 	// maxBatch bounds one commit. Beyond a few hundred rows the sync's cost is
 	// spread thin enough.
@@ -77,6 +82,7 @@ type Inbox struct {
 	Config
 	answerWithin time.Duration // Tests shorten it.
 
+	unproven   *semaphore.Weighted
 	queue      chan item
 	queued     atomic.Int64 // Bytes of the bodies in queue.
 	rejections chan store.Rejection
@@ -131,7 +137,8 @@ func New(config Config) *Inbox {
 	config.Log = config.Log.With("component", "inbox")
 	return &Inbox{
 		Config: config, answerWithin: answerWithin,
-		queue: make(chan item, maxQueue), rejections: make(chan store.Rejection, maxRejections),
+		unproven: semaphore.NewWeighted(maxUnproven),
+		queue:    make(chan item, maxQueue), rejections: make(chan store.Rejection, maxRejections),
 		stopping: make(chan struct{}), cache: map[string]cached{},
 	}
 }

@@ -280,9 +280,51 @@ func TestABodyAboveTheCapIsRefused(t *testing.T) {
 func TestAnUnknownKeyStoresNothing(t *testing.T) {
 	w := newWorld(t)
 	w.wantStatus(w.post("/shopify/webhook/another-key/products/update", `{}`), 404)
-	w.wantStatus(w.post("/shopify/webhook/another-key/shop/redact", `{}`), 404)
 	if len(w.rows()) != 0 || len(w.receipts()) != 0 {
 		t.Error("something was stored")
+	}
+}
+
+// TestLastWordsAtAnEndedAddressAreAcknowledged: the uninstallation has ended the
+// key by then, and a 404 would only bring them again.
+func TestLastWordsAtAnEndedAddressAreAcknowledged(t *testing.T) {
+	w := newWorld(t)
+	w.wantStatus(w.post("/shopify/webhook/ended-key/app/uninstalled", `{}`), 200)
+	w.wantStatus(w.post("/shopify/webhook/ended-key/shop/redact", `{}`, headerWebhookID, "id-2"), 200)
+	if rows, receipts := len(w.rows()), len(w.receipts()); rows != 0 || receipts != 2 {
+		t.Errorf("%d rows and %d receipts; want two receipts alone", rows, receipts)
+	}
+}
+
+// TestBodiesOfStrangersAreBounded: what is not known to be genuine may not fill the memory.
+func TestBodiesOfStrangersAreBounded(t *testing.T) {
+	w := newWorld(t)
+	var unfinished []*io.PipeWriter
+	full := false
+	for range maxUnproven/MaxBody + 2 {
+		body, sender := io.Pipe()
+		unfinished = append(unfinished, sender)
+		answered := make(chan int, 1)
+		go func() {
+			reply, err := http.Post(w.server.URL+boundPath, "application/json", body)
+			if err != nil {
+				answered <- 0
+				return
+			}
+			reply.Body.Close()
+			body.CloseWithError(io.ErrClosedPipe) // The sender must not wait for a server that has answered.
+			answered <- reply.StatusCode
+		}()
+		if _, err := sender.Write(bytes.Repeat([]byte("a"), MaxBody-1)); err != nil {
+			full = <-answered == http.StatusServiceUnavailable
+			break
+		}
+	}
+	if !full {
+		t.Error("no sender was told to come again")
+	}
+	for _, sender := range unfinished {
+		sender.CloseWithError(io.ErrUnexpectedEOF)
 	}
 }
 

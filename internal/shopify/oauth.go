@@ -97,7 +97,7 @@ func Exchange(ctx context.Context, client *http.Client, base string, app App, co
 		"client_secret": {app.Secret.Reveal()},
 		"code":          {code},
 		"expiring":      {"1"},
-	})
+	}, func(refusal *OAuthError) bool { return refusal.Status == 400 || refusal.Status == 401 }) // A code is good once.
 }
 
 // Refresh gets a new pair of tokens. Only one call a shop may be under way: each
@@ -109,10 +109,15 @@ func Refresh(ctx context.Context, client *http.Client, base string, app App, ref
 		"client_secret": {app.Secret.Reveal()},
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {refresh.Reveal()},
+	}, func(refusal *OAuthError) bool {
+		// Anything else, such as invalid_client for a wrong secret, is ours to
+		// mend, and the merchant's token is as good as before.
+		return refusal.Status == 401 && refusal.Code == "invalid_request"
 	})
 }
 
-func askToken(ctx context.Context, client *http.Client, base string, form url.Values) (Token, error) {
+// askToken asks the token endpoint; final says which refusals no other try can change.
+func askToken(ctx context.Context, client *http.Client, base string, form url.Values, final func(*OAuthError) bool) (Token, error) {
 	address := strings.TrimRight(base, "/") + "/admin/oauth/access_token"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -131,7 +136,7 @@ func askToken(ctx context.Context, client *http.Client, base string, form url.Va
 		return Token{}, &OAuthError{Status: reply.StatusCode, Err: err}
 	}
 	if reply.StatusCode != http.StatusOK {
-		refusal := &OAuthError{Status: reply.StatusCode, Final: reply.StatusCode == 400 || reply.StatusCode == 401}
+		refusal := &OAuthError{Status: reply.StatusCode}
 		var said struct {
 			Error       string `json:"error"`
 			Description string `json:"error_description"`
@@ -140,6 +145,7 @@ func askToken(ctx context.Context, client *http.Client, base string, form url.Va
 		if json.Unmarshal(text, &said) == nil {
 			refusal.Code, refusal.Description = cut(said.Error), cut(said.Description)
 		}
+		refusal.Final = final(refusal)
 		return Token{}, refusal
 	}
 	token, err := parseToken(text, asked)

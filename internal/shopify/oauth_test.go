@@ -103,7 +103,8 @@ func TestTokenErrorsAreSortedAndHoldNoSecret(t *testing.T) {
 		final  bool
 	}{
 		{"dead refresh token", 401, `{"error":"invalid_request","error_description":"This request requires an active refresh_token"}`, true},
-		{"used code", 400, `{"error":"invalid_request"}`, true},
+		{"wrong secret, which the operator can mend", 401, `{"error":"invalid_client"}`, false},
+		{"refused for another reason", 400, `{"error":"invalid_request"}`, false},
 		{"throttled", 429, "", false},
 		{"fault", 500, "", false},
 		{"fault in mid-rotation", 520, "<html>", false},

@@ -26,6 +26,7 @@ type Shop struct {
 	WebhookKey       []byte // Sealed.
 	AccessToken      []byte // Sealed; nil once uninstalled.
 	AccessExpiresAt  mirror.Instant
+	AccessRenewAt    mirror.Instant // From when on a new one is asked for.
 	RefreshToken     []byte // Sealed; nil for tokens that do not expire.
 	RefreshExpiresAt mirror.Instant
 	ClockOffsetMS    int64 // Shopify's clock less this machine's.
@@ -33,26 +34,27 @@ type Shop struct {
 	UninstalledAt    mirror.Instant
 }
 
-const shopColumns = `id, domain, state, scopes, webhook_key_hash, webhook_key, access_token, access_expires_at, refresh_token, refresh_expires_at,
+const shopColumns = `id, domain, state, scopes, webhook_key_hash, webhook_key, access_token, access_expires_at, access_renew_at, refresh_token, refresh_expires_at,
 	clock_offset_ms, installed_at, uninstalled_at`
 
 func scanShop(scan func(...any) error) (Shop, error) {
 	var s Shop
-	err := scan(&s.ID, &s.Domain, &s.State, &s.Scopes, &s.WebhookKeyHash, &s.WebhookKey, &s.AccessToken, &s.AccessExpiresAt,
+	err := scan(&s.ID, &s.Domain, &s.State, &s.Scopes, &s.WebhookKeyHash, &s.WebhookKey, &s.AccessToken, &s.AccessExpiresAt, &s.AccessRenewAt,
 		&s.RefreshToken, &s.RefreshExpiresAt, &s.ClockOffsetMS, &s.InstalledAt, &s.UninstalledAt)
 	return s, err
 }
 
 // SaveShop inserts the shop, or replaces the row of its domain, and returns it with its id.
 func (t *Tx) SaveShop(s Shop) (Shop, error) {
-	err := t.one(`INSERT INTO shops (domain, state, scopes, webhook_key_hash, webhook_key, access_token, access_expires_at, refresh_token,
-			refresh_expires_at, clock_offset_ms, installed_at, uninstalled_at) VALUES `+placeholders(1, 1, 12)+`
+	err := t.one(`INSERT INTO shops (domain, state, scopes, webhook_key_hash, webhook_key, access_token, access_expires_at, access_renew_at, refresh_token,
+			refresh_expires_at, clock_offset_ms, installed_at, uninstalled_at) VALUES `+placeholders(1, 1, 13)+`
 		ON CONFLICT (domain) DO UPDATE SET state = excluded.state, scopes = excluded.scopes, webhook_key_hash = excluded.webhook_key_hash,
 			webhook_key = excluded.webhook_key, access_token = excluded.access_token, access_expires_at = excluded.access_expires_at,
+			access_renew_at = excluded.access_renew_at,
 			refresh_token = excluded.refresh_token, refresh_expires_at = excluded.refresh_expires_at,
 			clock_offset_ms = excluded.clock_offset_ms, installed_at = excluded.installed_at, uninstalled_at = excluded.uninstalled_at
 		RETURNING id`,
-		[]any{s.Domain, s.State, s.Scopes, s.WebhookKeyHash, s.WebhookKey, s.AccessToken, s.AccessExpiresAt, s.RefreshToken,
+		[]any{s.Domain, s.State, s.Scopes, s.WebhookKeyHash, s.WebhookKey, s.AccessToken, s.AccessExpiresAt, s.AccessRenewAt, s.RefreshToken,
 			s.RefreshExpiresAt, s.ClockOffsetMS, s.InstalledAt, s.UninstalledAt}, &s.ID)
 	if err != nil {
 		return Shop{}, fmt.Errorf("save shop %s: %w", s.Domain, err)

@@ -15,6 +15,7 @@ CREATE TABLE shops (
     webhook_key        BLOB    NOT NULL,
     access_token       BLOB,
     access_expires_at  INTEGER NOT NULL DEFAULT 0,
+    access_renew_at    INTEGER NOT NULL DEFAULT 0,
     refresh_token      BLOB,
     refresh_expires_at INTEGER NOT NULL DEFAULT 0,
     clock_offset_ms    INTEGER NOT NULL DEFAULT 0,
