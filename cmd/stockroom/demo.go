@@ -40,7 +40,12 @@ func (c *demoCommand) Run(e *env) (err error) {
 	if err := w.WaitIdle(e.ctx); err != nil {
 		return err
 	}
-	return demo.Show(e.ctx, demo.NewLive(w, c.Seed))
+	live := demo.NewLive(w, c.Seed)
+	if err := demo.Show(e.ctx, live); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.stdout, live.State().Summary())
+	return nil
 }
 
 func (c *demoCommand) headless(e *env) error {

@@ -96,7 +96,7 @@ func (c *pollCommand) shops(e *env, beside *app.App) ([]store.Shop, error) {
 		if c.Shop != "" {
 			return nil, fmt.Errorf("no shop %s is known: `stockroom shops list` shows those that are", c.Shop)
 		}
-		return nil, errors.New("no shop is connected yet: `stockroom shops add --shop example.myshopify.com` prints the link to do it")
+		return nil, errors.New("no shop is connected: `stockroom shops list` shows those that are known, `stockroom shops add --shop example.myshopify.com` prints the link to connect one")
 	}
 	return shops, err
 }
@@ -140,6 +140,9 @@ func (c *pollCommand) poll(e *env, beside *app.App, shop store.Shop) (store.Run,
 		case <-ctx.Done():
 			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 				return run, cause
+			}
+			if !beside.Alone() {
+				return run, errors.New("interrupted: the service goes on with the run, see `stockroom status`")
 			}
 			return run, errors.New("interrupted: the run is kept, and goes on where it was when it is polled again")
 		}

@@ -92,6 +92,10 @@ func (c *searchCommand) Run(e *env) error {
 	if c.JSON {
 		return printJSON(e.stdout, found)
 	}
+	if len(found.Items) == 0 {
+		fmt.Fprintln(e.stdout, "Nothing found. Drafts, archived and unpublished products are not searched.")
+		return nil
+	}
 	err = table(e.stdout, "TITLE\tVENDOR\tPRICE\tAVAILABLE\tID", func(add func(...any)) {
 		for _, p := range found.Items {
 			add(p.Title, p.Vendor, priceText(p.PriceRange), availability(p.AvailableForSale), p.ID)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
@@ -70,6 +71,9 @@ func (c *shopsAdd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := e.ensureDatabase(cfg); err != nil {
+		return err
+	}
 	beside, err := app.Beside(e.ctx, app.Options{Config: cfg, Log: e.logger(cfg)})
 	if err != nil {
 		return err
@@ -79,6 +83,16 @@ func (c *shopsAdd) Run(e *env) error {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s is connected. The service imports it when it runs; `stockroom poll --shop %s` does it now.\n", domain, domain)
+	return err
+}
+
+// ensureDatabase makes the database where none is yet: connecting a shop by its
+// token may be the first thing that is done.
+func (e *env) ensureDatabase(cfg config.Config) error {
+	if _, err := os.Stat(cfg.Database.Path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err := app.Migrate(e.ctx, cfg.Database.URL.Reveal())
 	return err
 }
 
@@ -135,6 +149,7 @@ func (c *shopsRemove) Run(e *env) error {
 		fmt.Fprintf(e.stderr, "This erases all that is known of %s, its API keys too. Uninstall the app in the shop's admin as well, or it goes on sending webhooks.\nType the shop's domain to go on: ", c.Shop)
 		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 		if err != nil || strings.TrimSpace(line) != c.Shop {
+			fmt.Fprintln(e.stderr)
 			return errors.New("nothing was removed")
 		}
 	}

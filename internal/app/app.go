@@ -11,9 +11,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"stockroom/internal/apply"
@@ -113,7 +115,7 @@ func New(ctx context.Context, options Options) (app *App, err error) {
 	if err := jobs.Migrate(ctx, a.Store); err != nil {
 		return nil, err
 	}
-	if err := a.build(); err != nil {
+	if err := a.build(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -136,7 +138,7 @@ func Beside(ctx context.Context, options Options) (app *App, err error) {
 	if a.Store, err = OpenBeside(ctx, a.Config.Database.URL.Reveal()); err != nil {
 		return nil, err
 	}
-	if err := a.build(); err != nil {
+	if err := a.build(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -177,10 +179,13 @@ func (a *App) Close() error {
 
 // sealer opens the encryption key: the given one, else the one in the file
 // beside the database, which is made at the first start.
-func (a *App) sealer() (*secret.Sealer, error) {
+func (a *App) sealer(ctx context.Context) (*secret.Sealer, error) {
 	keys := a.Config.EncryptionKeys
 	if keys.Empty() {
 		path := a.Config.Database.KeyFile()
+		if err := a.mayMakeKey(ctx, path); err != nil {
+			return nil, err
+		}
 		made := false
 		var err error
 		if keys, made, err = secret.File(path, secret.NewKeyset); err != nil {
@@ -197,9 +202,23 @@ func (a *App) sealer() (*secret.Sealer, error) {
 	return sealer, nil
 }
 
-func (a *App) build() error {
+// mayMakeKey refuses to make a key beside tokens that it could not open.
+func (a *App) mayMakeKey(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return a.Store.View(ctx, func(tx *store.Tx) error {
+		shops, err := tx.Shops()
+		if err == nil && len(shops) > 0 {
+			err = fmt.Errorf("the encryption key is gone: %s is not there, and the tokens in the database are sealed with it: put it back", path)
+		}
+		return err
+	})
+}
+
+func (a *App) build(ctx context.Context) error {
 	cfg, log := a.Config, a.Log
-	sealer, err := a.sealer()
+	sealer, err := a.sealer(ctx)
 	if err != nil {
 		return err
 	}
@@ -214,6 +233,10 @@ func (a *App) build() error {
 			KeysChanged:   func() { a.inbox.Invalidate() },
 		},
 	})
+
+	if err := a.Connect.CheckKeys(ctx); err != nil {
+		return err
+	}
 
 	reading := reconcile.Config{
 		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Drain: func(ctx context.Context) error { return a.applier.Drain(ctx) }, Now: a.Now, Log: log.With("component", "reconcile"),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"stockroom/internal/app"
 	"stockroom/internal/config"
 	"stockroom/internal/mirror"
+	"stockroom/internal/secret"
 	"stockroom/internal/simulator"
 	"stockroom/internal/store"
 )
@@ -303,6 +305,32 @@ func TestFailedStartCanBeStopped(t *testing.T) {
 		if strings.Contains(string(stacks), part) {
 			t.Errorf("%s still runs", part)
 		}
+	}
+}
+
+// TestLostOrWrongEncryptionKeyIsToldAtTheStart: a new one beside sealed tokens would only hide it.
+func TestLostOrWrongEncryptionKeyIsToldAtTheStart(t *testing.T) {
+	h := newHouse(t, time.Now)
+	h.up()
+	h.connect()
+	h.down()
+	key := h.cfg.Database.KeyFile()
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	start := func() error {
+		service, err := app.New(t.Context(), app.Options{Config: h.cfg, Log: slog.New(slog.DiscardHandler), Now: h.now})
+		if err == nil {
+			service.Close()
+		}
+		return err
+	}
+	if err := start(); err == nil || !strings.Contains(err.Error(), "put it back") {
+		t.Errorf("without its key file the service was built: %v", err)
+	}
+	h.cfg.EncryptionKeys = secret.NewKeyset()
+	if err := start(); err == nil || !strings.Contains(err.Error(), "another encryption key") {
+		t.Errorf("with another key the service was built: %v", err)
 	}
 }
 

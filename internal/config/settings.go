@@ -69,7 +69,7 @@ var Settings = []Setting{
 		Meaning: "The access token of a shop connected by hand, imported at start: `domain=token`, or the bare token where the shop's domain is the name in lower case, a trailing `_myshopify_com` dropped, each `_` read as `-` (`SHOPIFY_ACCESS_TOKEN_MY_SHOP` is for my-shop.myshopify.com). As a name that ends in `_FILE` names a file, a shop whose own name does so needs the first form.",
 	},
 	{
-		Name: "FACEBOOK_APP_ID", Unset: "Messenger is off", Need: NeedFacebook, parse: word(func(c *Config) *string { return &c.Facebook.AppID }),
+		Name: "FACEBOOK_APP_ID", Unset: "not used by this version", Need: NeedFacebook, parse: word(func(c *Config) *string { return &c.Facebook.AppID }),
 		Meaning: "The id of the app at Meta. Where it is set, the next three are required.",
 	},
 	{

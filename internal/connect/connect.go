@@ -131,6 +131,22 @@ func DefaultScopes() []string {
 	return slices.Compact(all)
 }
 
+// CheckKeys opens what is sealed of some shop, so that a lost or wrong
+// encryption key is told at the start rather than at every later call.
+func (c *Connector) CheckKeys(ctx context.Context) error {
+	return c.Store.View(ctx, func(tx *store.Tx) error {
+		shops, err := tx.Shops()
+		if err != nil || len(shops) == 0 {
+			return err
+		}
+		if _, err := c.open(shops[0].Domain, columnKey, shops[0].WebhookKey); err != nil {
+			return fmt.Errorf("the tokens in the database are sealed with another encryption key: give the one they were sealed with, "+
+				"by ENCRYPTION_KEY or in its file beside the database (%w)", err)
+		}
+		return nil
+	})
+}
+
 // MissingScopes are those that were asked for and that the shop did not grant.
 func (c *Connector) MissingScopes(shop store.Shop) []string {
 	return shopify.MissingScopes(shopify.ParseScopes(shop.Scopes), c.Scopes)

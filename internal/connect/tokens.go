@@ -213,7 +213,9 @@ func (c *Connector) ImportToken(ctx context.Context, domain string, token secret
 		return store.Shop{}, err
 	}
 	ctx = shopify.WithPriority(ctx)
-	if err := askWho(ctx, client, domain); err != nil {
+	if err := askWho(ctx, client, domain); shopify.ClassOf(err) == shopify.ClassToken {
+		return store.Shop{}, fmt.Errorf("Shopify refuses the token given for %s: is it that shop's, and not revoked? (%w)", domain, err)
+	} else if err != nil {
 		return store.Shop{}, err
 	}
 	scopes, err := client.GrantedScopes(ctx)

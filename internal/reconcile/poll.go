@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -104,7 +105,11 @@ func (p *Poller) Run(ctx context.Context, runID int64) (store.Run, error) {
 	if err := r.do(ctx); err != nil {
 		return r.run, fmt.Errorf("%s of %s: %w", r.run.Kind, r.shop.Domain, err)
 	}
-	p.Log.Info("full read ended", "shop", r.shop.Domain, "run", r.run.ID, "kind", r.run.Kind, "state", r.run.State)
+	level := slog.LevelInfo
+	if r.run.State != store.RunOK {
+		level = slog.LevelWarn
+	}
+	p.Log.Log(ctx, level, "full read ended", "shop", r.shop.Domain, "run", r.run.ID, "kind", r.run.Kind, "state", r.run.State, "gaps", r.gaps)
 	return r.run, nil
 }
 
@@ -415,7 +420,7 @@ func (r *reading) correct(ctx context.Context) error {
 	if err != nil {
 		r.gap("records that the shop shows older could not be read again: %v", err)
 	} else if n := len(r.progress.Ahead); n > 0 {
-		r.gap("%d records are newer in the copy than in the shop, by word that is less than %v old: poll again when it is older", n, mirror.CorrectAge)
+		r.gap("%d records are newer in the copy than in the shop itself. What said so is less than %v old and may be right still: poll again later", n, mirror.CorrectAge)
 	}
 	return nil
 }

@@ -175,6 +175,9 @@ func (q *query) MakeRequest(ctx context.Context, request *graphql.Request, respo
 	return nil
 }
 
+// warnAttempt is the failed attempt at which an operator is told.
+const warnAttempt = 3
+
 // do runs one operation to its answer. It is the one place that tries again.
 func (c *Client) do(ctx context.Context, request *graphql.Request, into any) (sent time.Time, err error) {
 	body, err := json.Marshal(request)
@@ -213,7 +216,11 @@ func (c *Client) do(ctx context.Context, request *graphql.Request, into any) (se
 			wait = failure.RetryAfter
 			c.cfg.Throttle.pause(wait)
 		}
-		c.log.Debug("call is repeated", logOperation, request.OpName, "attempt", attempt, "wait", wait, logError, failure)
+		level := slog.LevelDebug
+		if attempt == warnAttempt {
+			level = slog.LevelWarn // Once for each call, when it is more than a hiccup.
+		}
+		c.log.Log(ctx, level, "Shopify does not answer as it should, trying again", logOperation, request.OpName, "attempt", attempt, "wait", wait, logError, failure)
 		if err := sleep(ctx, wait); err != nil {
 			return time.Time{}, err
 		}

@@ -27,7 +27,7 @@ type Shop struct {
 	AccessToken      []byte // Sealed; nil once uninstalled.
 	AccessExpiresAt  mirror.Instant
 	AccessRenewAt    mirror.Instant // From when on a new one is asked for.
-	RefreshToken     []byte // Sealed; nil for tokens that do not expire.
+	RefreshToken     []byte         // Sealed; nil for tokens that do not expire.
 	RefreshExpiresAt mirror.Instant
 	ClockOffsetMS    int64 // Shopify's clock less this machine's.
 	InstalledAt      mirror.Instant

@@ -34,10 +34,10 @@ type Live struct {
 	*World
 	rng *rand.Rand
 
+	pollNow chan struct{}
+
 	mu    sync.Mutex
 	state State
-	// edits are remembered until their webhooks are known to have come or not.
-	pollNow chan struct{}
 }
 
 // State is what the view shows.
@@ -54,6 +54,21 @@ type State struct {
 	NextPoll  time.Time
 	Polls     []PollLine // The newest last.
 	CopyLines []string   // What the copy noted, the newest last.
+}
+
+// Summary says in a line how it went.
+func (s State) Summary() string {
+	repaired := int64(0)
+	for _, poll := range s.Polls {
+		for _, n := range poll.Repaired {
+			repaired += n
+		}
+	}
+	verdict := "at the end the copy was exact"
+	if !s.Exact {
+		verdict = "at the end the next poll had something to repair again"
+	}
+	return fmt.Sprintf("%d changes, %d webhooks lost on purpose, %d polls that repaired %d records; %s.", s.Edits, s.Lost, len(s.Polls), repaired, verdict)
 }
 
 // ShopEdit is one change in the shop.

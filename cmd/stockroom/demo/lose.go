@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"stockroom/internal/simulator"
 )
@@ -69,54 +70,54 @@ type picker struct {
 	rng  *rand.Rand
 }
 
-func (p picker) from(ids []int64) int64 { return ids[p.rng.IntN(len(ids))] }
-
-func (p picker) product() int64 {
-	return p.from(p.read(func() []int64 { return p.shop.Products.IDs() }))
-}
-func (p picker) variant() int64 {
-	return p.from(p.read(func() []int64 { return p.shop.Variants.IDs() }))
-}
-func (p picker) discount() int64 {
-	return p.from(p.read(func() []int64 { return p.shop.Discounts.IDs() }))
-}
-func (p picker) collection() int64 {
-	return p.from(p.read(func() []int64 { return p.shop.Collections.IDs() }))
-}
-
-func (p picker) read(ids func() []int64) []int64 {
+// from draws one of the candidates that list finds; zero where there are none,
+// which the edit that asked then refuses.
+func (p picker) from(list func() []int64) int64 {
 	p.shop.RLock()
 	defer p.shop.RUnlock()
-	return append([]int64(nil), ids()...)
+	ids := list()
+	if len(ids) == 0 {
+		return 0
+	}
+	return ids[p.rng.IntN(len(ids))]
 }
+
+func (p picker) product() int64    { return p.from(p.shop.Products.IDs) }
+func (p picker) variant() int64    { return p.from(p.shop.Variants.IDs) }
+func (p picker) discount() int64   { return p.from(p.shop.Discounts.IDs) }
+func (p picker) collection() int64 { return p.from(p.shop.Collections.IDs) }
 
 // lesserVariant draws a variant that is not its product's only one.
 func (p picker) lesserVariant() int64 {
-	p.shop.RLock()
-	defer p.shop.RUnlock()
-	ids := p.shop.Variants.IDs()
-	for {
-		if found, _ := p.shop.Variants.Get(p.from(ids)); len(found.Product.Variants) > 1 {
-			return found.ID
-		}
-	}
-}
-
-// level draws an item with stock at more than one location, and one of those.
-func (p picker) level() (item, location int64) {
-	p.shop.RLock()
-	defer p.shop.RUnlock()
-	ids := p.shop.Items.IDs()
-	for {
-		found, _ := p.shop.Items.Get(p.from(ids))
-		var locations []int64
-		for _, level := range found.Levels {
-			if level.Shown() {
-				locations = append(locations, level.Location.ID)
+	return p.from(func() (ids []int64) {
+		for variant := range p.shop.Variants.All() {
+			if len(variant.Product.Variants) > 1 {
+				ids = append(ids, variant.ID)
 			}
 		}
-		if found.Tracked && len(locations) > 1 {
-			return found.ID, p.from(locations)
+		return ids
+	})
+}
+
+// level draws an item whose stock is shown somewhere, and one of those locations.
+func (p picker) level() (item, location int64) {
+	item = p.from(func() (ids []int64) {
+		for item := range p.shop.Items.All() {
+			if item.Tracked && slices.ContainsFunc(item.Levels, (*simulator.Level).Shown) {
+				ids = append(ids, item.ID)
+			}
 		}
-	}
+		return ids
+	})
+	location = p.from(func() (ids []int64) {
+		if found, ok := p.shop.Items.Get(item); ok {
+			for _, level := range found.Levels {
+				if level.Shown() {
+					ids = append(ids, level.Location.ID)
+				}
+			}
+		}
+		return ids
+	})
+	return item, location
 }

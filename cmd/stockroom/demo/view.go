@@ -77,7 +77,7 @@ func (v view) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 
 func (v view) View() string {
 	s := v.live.State()
-	const headLines, frame = 7, 4
+	const headLines, frame = 8, 4
 	half := max(v.width/2-frame, 30)
 	lines := max((v.height-headLines-2*frame)/2, 3)
 
@@ -94,7 +94,8 @@ func (v view) View() string {
 		fmt.Sprintf("%d changes in the shop · %d webhooks came, %d applied · %s", s.Edits, s.Sent, s.Applied, styleBad.Render(fmt.Sprintf("%d lost", s.Lost))),
 		verdict,
 		polling + styleDim.Render(" · q ends it"),
-		styleDim.Render(cut("dashboard "+v.live.AppURL+"/admin/ with password "+v.live.AdminPassword.Reveal()+" · shop "+v.live.SimURL, v.width)),
+		styleDim.Render(cut("dashboard "+v.live.AppURL+"/admin/  password "+v.live.AdminPassword.Reveal(), v.width)),
+		styleDim.Render(cut("the simulated Shopify "+v.live.SimURL, v.width)),
 	}
 
 	var changes, polls []string
