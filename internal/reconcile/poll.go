@@ -327,8 +327,9 @@ func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress
 }
 
 // noteDrift stores how the copy differed from what was read. What moves without
-// a timestamp and is about to be read by id, as stock and totals do after a
-// webhook, is not missed but under way.
+// a timestamp, and was asked to be read by id since the run began, was told of by
+// a webhook: it is not missed but under way. (All that was asked for before was
+// read then.)
 func (r *reading) noteDrift(tx *store.Tx, steps []apply.Step) error {
 	var rows []store.DriftRow
 	var untimed []mirror.GID

@@ -87,11 +87,11 @@ func (t *Tx) ShopsOwed(now mirror.Instant) ([]Shop, error) {
 		AND EXISTS (SELECT 1 FROM demands WHERE shop_id = shops.id AND due_at <= $1) ORDER BY domain`, []any{now}, scanShop)
 }
 
-// Demanded tells of which of these ids a read is owed, a second look included.
+// Demanded tells of which of these ids a read is owed, second looks aside.
 func (t *Tx) Demanded(shop int64, ids []mirror.GID) (map[mirror.GID]bool, error) {
 	owed := map[mirror.GID]bool{}
 	err := chunks(ids, 1, func(part []mirror.GID) error {
-		return t.each(`SELECT id FROM demands WHERE shop_id = $1 AND id IN `+in(2, len(part)), append([]any{shop}, anys(part)...),
+		return t.each(`SELECT id FROM demands WHERE shop_id = $1 AND later = 0 AND id IN `+in(2, len(part)), append([]any{shop}, anys(part)...),
 			func(scan func(...any) error) error {
 				var id mirror.GID
 				err := scan(&id)
