@@ -27,9 +27,9 @@ type PageParams struct {
 type productsInput struct {
 	ShopPath
 	PageParams
-	Text      string `query:"q" doc:"Words of the title, vendor, type, tags, options, SKUs, barcodes or handle; all must be there. The last may be a beginning."`
+	Text      string `query:"q" maxLength:"256" doc:"Words of the title, vendor, type, tags, options, SKUs, barcodes or handle; all must be there. The last may be a beginning."`
 	Available string `query:"available" enum:"true,false" doc:"Some variant is for sale, or none."`
-	MinPrice  string `query:"min_price" doc:"Some variant costs at least this much." example:"10"`
+	MinPrice  string `query:"min_price" doc:"Some variant costs at least this much; with max_price or available, that same variant meets those too." example:"10"`
 	MaxPrice  string `query:"max_price" doc:"Some variant costs at most this much." example:"19.90"`
 	All       bool   `query:"all" doc:"Drafts, archived, unlisted and unpublished products too."`
 }

@@ -11,6 +11,7 @@ package catalog
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,7 +33,7 @@ func Entry(id mirror.GID, product *mirror.Product, variants []Variant) store.Pro
 		SortKey:   mirror.SortKey(product.Title),
 		Status:    product.Status,
 		Published: !product.PublishedAt.IsZero(),
-		Title:     mirror.Tokens(product.Title),
+		Title:     tokens(product.Title),
 	}
 	rest := []string{product.Vendor, product.ProductType, product.Handle}
 	rest = append(rest, product.Tags...)
@@ -40,21 +41,25 @@ func Entry(id mirror.GID, product *mirror.Product, variants []Variant) store.Pro
 		rest = append(rest, option.Name)
 		rest = append(rest, option.Values...)
 	}
-	for i, variant := range variants {
-		price := Millionths(variant.Price)
-		if i == 0 {
-			entry.MinPrice, entry.MaxPrice = price, price
+	for _, variant := range variants {
+		offer := store.Offer{Price: Millionths(variant.Price), Available: variant.Derived != nil && variant.Derived.AvailableForSale}
+		if !slices.Contains(entry.Offers, offer) { // Most variants of a product cost the same.
+			entry.Offers = append(entry.Offers, offer)
 		}
-		entry.MinPrice, entry.MaxPrice = min(entry.MinPrice, price), max(entry.MaxPrice, price)
-		entry.Available = entry.Available || variant.Derived != nil && variant.Derived.AvailableForSale
+		entry.Available = entry.Available || offer.Available
 		for _, code := range []*string{variant.SKU, variant.Barcode} {
 			if code != nil {
 				rest = append(rest, *code)
 			}
 		}
 	}
-	entry.Rest = mirror.Tokens(strings.Join(rest, "\n"))
+	entry.Rest = tokens(strings.Join(rest, "\n"))
 	return entry
+}
+
+// tokens are those of a text, and those of its divided words as one.
+func tokens(text string) string {
+	return strings.TrimSpace(mirror.Tokens(text) + " " + mirror.Joined(text))
 }
 
 // Millionths converts a price to millionths of its unit, in which prices can be

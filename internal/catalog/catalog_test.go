@@ -107,7 +107,7 @@ func TestEntryOfAProduct(t *testing.T) {
 		return catalog.Variant{ProductVariant: &mirror.ProductVariant{Price: price}, Derived: derived}
 	}
 	entry := catalog.Entry("gid://shopify/Product/1", product, []catalog.Variant{variant("20", nil), variant("9.99", nil), variant("15", nil)})
-	if entry.MinPrice != 9_990_000 || entry.MaxPrice != 20_000_000 || entry.Title != "elan" || entry.SortKey != "elan" || !entry.Published {
+	if len(entry.Offers) != 3 || entry.Offers[1].Price != 9_990_000 || entry.Title != "elan" || entry.SortKey != "elan" || !entry.Published {
 		t.Errorf("entry: %+v", entry)
 	}
 	if entry.Available {

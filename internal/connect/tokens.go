@@ -214,7 +214,7 @@ func (c *Connector) ImportToken(ctx context.Context, domain string, token secret
 	}
 	ctx = shopify.WithPriority(ctx)
 	if err := askWho(ctx, client, domain); shopify.ClassOf(err) == shopify.ClassToken {
-		return store.Shop{}, fmt.Errorf("Shopify refuses the token given for %s: is it that shop's, and not revoked? (%w)", domain, err)
+		return store.Shop{}, fmt.Errorf("the token given for %s is refused by Shopify: is it that shop's, and not revoked? (%w)", domain, err)
 	} else if err != nil {
 		return store.Shop{}, err
 	}

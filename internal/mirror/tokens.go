@@ -35,10 +35,11 @@ func Words(text string) [][]string {
 		}
 	}
 	lone := false // The last rune was a token by itself.
-	for _, r := range norm.NFKD.String(text) {
+	for _, r := range fold(text) {
 		switch {
-		case unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r):
-			// Accents, joiners and variation selectors do not tell words apart.
+		case unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) || isApostrophe(r):
+			// Accents, joiners and variation selectors do not tell words apart,
+			// nor do apostrophes inside a word.
 		case standsAlone(r):
 			if !lone {
 				endWord()
@@ -60,6 +61,16 @@ func Words(text string) [][]string {
 	endWord()
 	return words
 }
+
+// folds spells letters that have no decomposition as people type them without
+// the key for it.
+var folds = strings.NewReplacer("ß", "ss", "ẞ", "ss", "æ", "ae", "Æ", "ae", "œ", "oe", "Œ", "oe", "ø", "o", "Ø", "o", "ł", "l", "Ł", "l",
+	"đ", "d", "Đ", "d", "ð", "d", "Ð", "d", "þ", "th", "Þ", "th", "ı", "i", "ħ", "h", "Ħ", "h")
+
+// fold decomposes a text into letters and accents, and spells out what does not decompose.
+func fold(text string) string { return folds.Replace(norm.NFKD.String(text)) }
+
+func isApostrophe(r rune) bool { return r == '\'' || r == '’' || r == 'ʼ' }
 
 // standsAlone reports scripts written without spaces, and symbols such as emoji.
 func standsAlone(r rune) bool {
@@ -97,5 +108,29 @@ func SortKey(title string) string {
 			return -1
 		}
 		return r
-	}, norm.NFKD.String(title)))
+	}, fold(title)))
+}
+
+// Joined lists, beside a text's words, those that hyphens and the like divide as
+// one word each, so that "t-shirt" and "tshirt", "AB-12" and "ab12" find each other.
+func Joined(text string) string {
+	var joined []string
+	for field := range strings.FieldsSeq(text) {
+		words := Words(field)
+		if len(words) < 2 || !strings.ContainsAny(field, "-_./") {
+			continue
+		}
+		var whole strings.Builder
+		for _, word := range words {
+			if len(word) != 1 || strings.HasPrefix(word[0], "x") {
+				whole.Reset()
+				break
+			}
+			whole.WriteString(word[0])
+		}
+		if whole.Len() > 0 {
+			joined = append(joined, whole.String())
+		}
+	}
+	return strings.Join(joined, " ")
 }

@@ -11,12 +11,28 @@ import (
 func TestWords(t *testing.T) {
 	for text, want := range map[string][][]string{
 		"Crème Brûlée 30ml":   {{"creme"}, {"brulee"}, {"30ml"}},
-		"T-Shirt (Größe: XL)": {{"t"}, {"shirt"}, {"x67726fc39f65"}, {"x0xl"}}, // The o lost its dots, the ß stays, and xl is told from the x of others.
+		"T-Shirt (Größe: XL)": {{"t"}, {"shirt"}, {"grosse"}, {"x0xl"}}, // The o lost its dots, the ß stays, and xl is told from the x of others.
 		"":                    nil,
 		" -- ":                nil,
 	} {
 		if got := mirror.Words(text); !reflect.DeepEqual(got, want) {
 			t.Errorf("Words(%q) = %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestWordsMeetHoweverTheyAreTyped: without the key for a letter, with or without an apostrophe.
+func TestWordsMeetHoweverTheyAreTyped(t *testing.T) {
+	for typed, written := range map[string]string{
+		"smorrebrod": "Smørrebrød", "lodz": "Łódź", "strasse": "Straße", "oeuvre": "Œuvre", "da": "Đà", "kirmizi": "Kırmızı", "levis": "Levi’s", "LEVIS": "Levi's",
+	} {
+		if got, want := mirror.Tokens(typed), mirror.Tokens(written); got != want {
+			t.Errorf("%q has the tokens %q, %q has %q", typed, got, written, want)
+		}
+	}
+	for written, want := range map[string]string{"T-Shirt AB-12 plain": "tshirt ab12", "a/b": "ab", "紅-色": "", "no hyphen": "", "-": ""} {
+		if got := mirror.Joined(written); got != want {
+			t.Errorf("Joined(%q) = %q, want %q", written, got, want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"stockroom/internal/catalog"
@@ -14,9 +15,9 @@ import (
 // ProductsQuery selects products. Zero values do not restrict, but that drafts,
 // archived, unlisted and unpublished products are asked for with All alone.
 type ProductsQuery struct {
-	Text      string // Words of the title, vendor, type, tags, options, SKUs, barcodes or handle; all must be there.
-	Available *bool  // Some variant is for sale.
-	MinPrice  *mirror.Decimal
+	Text      string          // Words of the title, vendor, type, tags, options, SKUs, barcodes or handle; all must be there.
+	Available *bool           // Some variant is for sale.
+	MinPrice  *mirror.Decimal // One variant has to meet both prices, and Available where that is asked.
 	MaxPrice  *mirror.Decimal
 	All       bool
 	Cursor    string
@@ -66,6 +67,38 @@ type VariantSummary struct {
 	InventoryQuantity *int64                  `json:"inventoryQuantity"`
 }
 
+// MaxText bounds the text of a search, in bytes.
+const MaxText = 256
+
+// distinct leaves repeated words out.
+func distinct(words [][]string) [][]string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(words, func(word []string) bool {
+		key := strings.Join(word, " ")
+		repeated := seen[key]
+		seen[key] = true
+		return repeated
+	})
+}
+
+// wordsJoined are a text's words with divided ones, such as AB-12, as one; nil
+// where there are none of those.
+func wordsJoined(text string) [][]string {
+	var words [][]string
+	joined := false
+	for field := range strings.FieldsSeq(text) {
+		if whole := mirror.Joined(field); whole != "" {
+			words, joined = append(words, []string{whole}), true
+		} else {
+			words = append(words, mirror.Words(field)...)
+		}
+	}
+	if !joined {
+		return nil
+	}
+	return words
+}
+
 // Products searches the shop's products, best match first, then by title.
 func (r *Reader) Products(ctx context.Context, shop store.Shop, q ProductsQuery) (List[ProductSummary], error) {
 	page := List[ProductSummary]{Items: []ProductSummary{}}
@@ -74,7 +107,13 @@ func (r *Reader) Products(ctx context.Context, shop store.Shop, q ProductsQuery)
 		return page, err
 	}
 	page.Limit = limit
-	search := store.ProductQuery{Available: q.Available, Published: !q.All, Limit: limit + 1, Words: mirror.Words(q.Text)}
+	if len(q.Text) > MaxText {
+		return page, &Error{BadRequest, "the text to search for is too long", fmt.Sprintf("send at most %d bytes of it", MaxText)}
+	}
+	search := store.ProductQuery{Available: q.Available, Published: !q.All, Limit: limit + 1, Words: distinct(mirror.Words(q.Text)), Or: distinct(wordsJoined(q.Text))}
+	if len(search.Words) > store.MaxWords {
+		return page, &Error{BadRequest, "there are too many words to search for", fmt.Sprintf("send at most %d", store.MaxWords)}
+	}
 	for _, bound := range []struct {
 		price *mirror.Decimal
 		into  **int64

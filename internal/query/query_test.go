@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +42,10 @@ func TestProductsAreFoundByWordsAndFilters(t *testing.T) {
 		{"for sale", query.ProductsQuery{Available: new(true)}, "Crème Sérum"},
 		{"not for sale, as far as is known", query.ProductsQuery{Available: new(false)}, "紅色襯衫 Shirt"},
 		{"prices meet the range", query.ProductsQuery{MinPrice: price("28.99"), MaxPrice: price("44.99")}, "Crème Sérum"},
+		{"one variant meets both bounds, not two of them one each", query.ProductsQuery{MinPrice: price("20"), MaxPrice: price("28")}, ""},
+		{"the variant at that price is sold out", query.ProductsQuery{Available: new(true), MinPrice: price("25")}, ""},
+		{"the variant at that price is for sale", query.ProductsQuery{Available: new(true), MaxPrice: price("25")}, "Crème Sérum"},
+		{"a word repeated is one word", query.ProductsQuery{Text: strings.Repeat("creme ", 40)}, "Crème Sérum"},
 		{"at most", query.ProductsQuery{MaxPrice: price("19.89")}, ""},
 		{"at least", query.ProductsQuery{MinPrice: price("45")}, "紅色襯衫 Shirt"},
 	} {
@@ -50,6 +55,21 @@ func TestProductsAreFoundByWordsAndFilters(t *testing.T) {
 				t.Errorf("got %q, %v; want %q", titles(got), err, tt.want)
 			}
 		})
+	}
+}
+
+func TestASearchIsBounded(t *testing.T) {
+	s := storetest.Open(t)
+	shop := storetest.Sample(t, s, domain)
+	words := ""
+	for n := range store.MaxWords + 1 {
+		words += fmt.Sprintf("%d ", n)
+	}
+	for name, text := range map[string]string{"too long": strings.Repeat("a", query.MaxText+1), "too many words": words} {
+		_, err := reader(s).Products(t.Context(), shop, query.ProductsQuery{Text: text})
+		if asked, ok := errors.AsType[*query.Error](err); !ok || asked.Code != query.BadRequest || asked.Fix == "" {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

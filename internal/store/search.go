@@ -14,11 +14,16 @@ type ProductEntry struct {
 	SortKey   string // The normalised title.
 	Status    string
 	Published bool
-	Available bool  // Some variant is for sale.
-	MinPrice  int64 // In millionths of the currency's unit.
-	MaxPrice  int64
+	Available bool // Some variant is for sale.
+	Offers    []Offer
 	Title     string // Tokens of the title, separated by spaces; see mirror.Tokens.
 	Rest      string // Tokens of all else that a search may hit.
+}
+
+// Offer is a price at which some variant is to be had.
+type Offer struct {
+	Price     int64 // In millionths of the currency's unit.
+	Available bool
 }
 
 // SaveProductEntries replaces the entries of these products.
@@ -30,25 +35,39 @@ func (t *Tx) SaveProductEntries(shop int64, entries []ProductEntry) error {
 	if err := t.DropProductEntries(shop, ids); err != nil {
 		return err
 	}
-	const columns = 9
+	const columns = 7
 	return chunks(entries, columns, func(part []ProductEntry) error {
 		args := make([]any, 0, len(part)*columns)
 		byID := make(map[mirror.GID]ProductEntry, len(part))
 		for _, e := range part {
 			byID[e.ID] = e
-			args = append(args, shop, e.ID, e.Handle, e.SortKey, e.Status, e.Published, e.Available, e.MinPrice, e.MaxPrice)
+			args = append(args, shop, e.ID, e.Handle, e.SortKey, e.Status, e.Published, e.Available)
 		}
 		tokens := make([]any, 0, len(part)*3)
-		err := t.each(`INSERT INTO product_search (shop_id, id, handle, sort_key, status, published, available, min_price, max_price)
+		var offers [][3]any
+		err := t.each(`INSERT INTO product_search (shop_id, id, handle, sort_key, status, published, available)
 			VALUES `+placeholders(1, len(part), columns)+` RETURNING rowid, id`, args, func(scan func(...any) error) error {
 			var rowid int64
 			var id mirror.GID
 			err := scan(&rowid, &id)
 			tokens = append(tokens, rowid, byID[id].Title, byID[id].Rest)
+			for _, offer := range byID[id].Offers {
+				offers = append(offers, [3]any{rowid, offer.Price, offer.Available})
+			}
 			return err
 		})
 		if err == nil {
 			_, err = t.exec(`INSERT INTO product_tokens (rowid, title, rest) VALUES `+placeholders(1, len(part), 3), tokens...)
+		}
+		if err == nil {
+			err = chunks(offers, 3, func(part [][3]any) error {
+				args := make([]any, 0, len(part)*3)
+				for _, offer := range part {
+					args = append(args, offer[:]...)
+				}
+				_, err := t.exec(`INSERT INTO product_offers (product, price, available) VALUES `+placeholders(1, len(part), 3), args...)
+				return err
+			})
 		}
 		if err != nil {
 			return fmt.Errorf("save %d product entries: %w", len(part), err)
@@ -81,13 +100,17 @@ func (t *Tx) DropProductEntries(shop int64, ids []mirror.GID) error {
 // ProductQuery selects products. Zero values do not restrict.
 type ProductQuery struct {
 	Words     [][]string // Each word's tokens, which must stand in a row; the last word's last token may be a beginning.
-	Available *bool
-	Published bool // Only what customers can see: published and ACTIVE.
+	Or        [][]string // Another way to put the words, that will do as well; nil for none.
+	Available *bool      // Some variant is for sale, at a price within the bounds; or none is.
+	Published bool       // Only what customers can see: published and ACTIVE.
 	MinPrice  *int64
 	MaxPrice  *int64
 	After     ProductCursor
 	Limit     int
 }
+
+// MaxWords bounds the words of a search: the cost of matching grows faster than they do.
+const MaxWords = 32
 
 // ProductCursor is where a page ended. Results come by rank (all words in the
 // title first), then by normalised title, then by id.
@@ -112,22 +135,34 @@ func (t *Tx) SearchProducts(shop int64, q ProductQuery) ([]ProductHit, error) {
 	}
 	from, rank := `product_search p`, `0`
 	where := `p.shop_id = $1`
+	if n := max(len(q.Words), len(q.Or)); n > MaxWords {
+		return nil, fmt.Errorf("search products: %d words, more than %d", n, MaxWords)
+	}
 	if len(q.Words) > 0 {
-		match := ftsQuery(q.Words)
+		match := "(" + ftsQuery(q.Words) + ")"
+		if len(q.Or) > 0 {
+			match += " OR (" + ftsQuery(q.Or) + ")"
+		}
 		rank = `CASE WHEN p.rowid IN (SELECT rowid FROM product_tokens WHERE product_tokens MATCH ` + arg("{title} : ("+match+")") + `) THEN 0 ELSE 1 END`
 		where += ` AND p.rowid IN (SELECT rowid FROM product_tokens WHERE product_tokens MATCH ` + arg(match) + `)`
-	}
-	if q.Available != nil {
-		where += ` AND p.available = ` + arg(*q.Available)
 	}
 	if q.Published {
 		where += ` AND p.published AND p.status = 'ACTIVE'`
 	}
+	offer := ``
 	if q.MinPrice != nil {
-		where += ` AND p.max_price >= ` + arg(*q.MinPrice)
+		offer += ` AND o.price >= ` + arg(*q.MinPrice)
 	}
 	if q.MaxPrice != nil {
-		where += ` AND p.min_price <= ` + arg(*q.MaxPrice)
+		offer += ` AND o.price <= ` + arg(*q.MaxPrice)
+	}
+	if q.Available != nil && *q.Available {
+		offer += ` AND o.available`
+	} else if q.Available != nil {
+		where += ` AND NOT p.available`
+	}
+	if offer != `` {
+		where += ` AND EXISTS (SELECT 1 FROM product_offers o WHERE o.product = p.rowid` + offer + `)`
 	}
 	query := `SELECT r, sort_key, id FROM (SELECT ` + rank + ` AS r, p.sort_key, p.id FROM ` + from + ` WHERE ` + where + `) ranked`
 	if q.After.ID != "" {

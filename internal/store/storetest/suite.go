@@ -721,7 +721,8 @@ func searchFiltersAndPages(t *testing.T, s *store.Store) {
 	var entries []store.ProductEntry
 	for n := range int64(6) {
 		e := entry(n+1, fmt.Sprintf("Cup %d", (n+3)%6), "")
-		e.Available, e.Published, e.MinPrice, e.MaxPrice = n%2 == 0, n != 5, 10*n, 10*n+5
+		e.Available, e.Published = n%2 == 0, n != 5
+		e.Offers = []store.Offer{{Price: 10 * n, Available: n%2 == 0}, {Price: 10*n + 5}}
 		if n == 4 {
 			e.Status = "DRAFT"
 		}

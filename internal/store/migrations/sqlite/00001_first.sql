@@ -224,12 +224,19 @@ CREATE TABLE product_search (
     status    TEXT    NOT NULL,
     published INTEGER NOT NULL,
     available INTEGER NOT NULL, -- Some variant is for sale.
-    min_price INTEGER NOT NULL, -- In millionths of the currency's unit.
-    max_price INTEGER NOT NULL,
     UNIQUE (shop_id, id)
 );
 CREATE INDEX product_search_order ON product_search (shop_id, sort_key, id);
 CREATE INDEX product_search_handle ON product_search (shop_id, handle);
+
+-- What each of its variants costs and whether it is for sale: one variant has to
+-- meet all that is asked.
+CREATE TABLE product_offers (
+    product   INTEGER NOT NULL REFERENCES product_search (rowid) ON DELETE CASCADE,
+    price     INTEGER NOT NULL, -- In millionths of the currency's unit.
+    available INTEGER NOT NULL
+);
+CREATE INDEX product_offers_of ON product_offers (product, price, available);
 
 -- Tokens are normalised and encoded in ASCII by Go, so that every engine finds
 -- the same: the tokenizer only has to split at spaces.
