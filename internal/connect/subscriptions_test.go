@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"stockroom/internal/connect"
 	"stockroom/internal/mirror"
@@ -119,10 +120,12 @@ func TestANewInstallationReplacesTheOldAddress(t *testing.T) {
 	w := newWorld(t)
 	w.audit(w.connect())
 	old := w.fake.subscriptions[0].URI
+	w.later(time.Minute)
 	// An uninstallation that Shopify tells of, but whose deletion of the subscriptions fails us here.
 	if err := w.c.Uninstalled(t.Context(), domain, mirror.At(w.config.Now())); err != nil {
 		t.Fatal(err)
 	}
+	w.later(time.Minute)
 	report := w.audit(w.connect())
 	if n := len(wantedTopics()); len(report.Created) != n || len(report.Deleted) != n || len(w.fake.subscriptions) != n {
 		t.Errorf("created %d, deleted %d, left %d; want %d each", len(report.Created), len(report.Deleted), len(w.fake.subscriptions), n)
