@@ -109,7 +109,10 @@ func base(field func(*Config) *string) func(*Config, string) error {
 		if err := checkAddress(value); err != nil {
 			return err
 		}
-		*field(c) = strings.TrimSuffix(value, "/")
+		if strings.Contains(value, "?") {
+			return errors.New("must not hold a ? part: paths are put after it")
+		}
+		*field(c) = strings.TrimRight(value, "/")
 		return nil
 	}
 }

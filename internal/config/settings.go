@@ -49,7 +49,7 @@ var Settings = []Setting{
 		Meaning: "The public address of `/shopify/callback`, exactly as it is registered with the app. https, unless on this machine.",
 	},
 	{
-		Name: "SHOPIFY_WEBHOOK_ADDRESS", Unset: "changes are found by polls alone", Need: NeedShopify, parse: address(func(c *Config) *string { return &c.Shopify.WebhookAddress }),
+		Name: "SHOPIFY_WEBHOOK_ADDRESS", Unset: "changes are found by polls alone", Need: NeedShopify, parse: base(func(c *Config) *string { return &c.Shopify.WebhookAddress }),
 		Meaning: "The public address of `/shopify/webhook`, to which Shopify sends. https, unless on this machine.",
 	},
 	{
@@ -134,7 +134,7 @@ var Settings = []Setting{
 	},
 	{
 		Name: "ENCRYPTION_KEY", Unset: "SQLite: made at the first start in a file of mode 0600 beside the database; PostgreSQL: required", Need: NeedKeys, Secret: true, parse: parseKeys,
-		Meaning: "Encrypts tokens and customer data at rest: 32 random bytes, as `openssl rand -base64 32` makes them. Several, separated by commas, newest first, while it is being changed: all decrypt, the first encrypts. Keep a copy apart from the database's backups: without it they are of no use.",
+		Meaning: "Encrypts tokens and webhook keys at rest: 32 random bytes, as `openssl rand -base64 32` makes them. Several, separated by commas, newest first, while it is being changed: all decrypt, the first encrypts. Keep a copy apart from the database's backups: without it they are of no use.",
 	},
 	{
 		Name: "ADMIN_PASSWORD", Unset: "made at the first start in a file of mode 0600, whose path is printed", Need: NeedService, Secret: true, parse: parsePassword,

@@ -104,7 +104,7 @@ func (c *Connector) login(w http.ResponseWriter, r *http.Request) *problem {
 		return &problem{Status: http.StatusServiceUnavailable, Title: "Too many logins at once", Shop: domain,
 			Text: "Nothing was changed.", Fix: "Try again in a few minutes.", err: errors.New("too many logins are under way")}
 	}
-	c.setCookie(w, loginCookie, browser, loginLife)
+	c.setCookie(w, cookieOf(state), browser, loginLife)
 	http.Redirect(w, r, shopify.AuthorizeURL(c.ShopURL(domain), app.ClientID, c.Scopes, c.RedirectURI, state), http.StatusFound)
 	return nil
 }
@@ -149,6 +149,9 @@ func (c *Connector) callback(w http.ResponseWriter, r *http.Request) *problem {
 	return nil
 }
 
+// cookieOf names the cookie of one login, so that a browser may have several under way.
+func cookieOf(state string) string { return fmt.Sprintf("%s_%x", loginCookie, secret.Hash(state)[:8]) }
+
 // takeState uses the state up and checks that this browser, and this shop, began with it.
 func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, domain string) *problem {
 	over := &problem{Status: http.StatusBadRequest, Title: "This login is over", Shop: domain, Again: true,
@@ -171,7 +174,7 @@ func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, dom
 	if browser == nil {
 		return over
 	}
-	cookie, err := r.Cookie(loginCookie)
+	cookie, err := r.Cookie(cookieOf(state))
 	if err != nil || subtle.ConstantTimeCompare(secret.Hash(cookie.Value), browser) != 1 {
 		return &problem{Status: http.StatusForbidden, Title: "This login was begun elsewhere", Shop: domain, Again: true,
 			Text: "The browser did not bring back the cookie it was given, so the login may be somebody else's.",
@@ -182,7 +185,7 @@ func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, dom
 			Text: "The login was begun for another shop. Nothing was changed.", Fix: "Start the login again.",
 			err: fmt.Errorf("login was begun for %s", begunBy)}
 	}
-	c.setCookie(w, loginCookie, "", 0)
+	c.setCookie(w, cookieOf(state), "", 0)
 	return nil
 }
 

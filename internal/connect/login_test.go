@@ -187,6 +187,7 @@ func TestTheCallbackIsRefused(t *testing.T) {
 			return w.get(w.callback(newSecret, state, domain))
 		}},
 		{"with the cookie of another login", 403, "begun elsewhere", func(w *world, state string) page {
+			w.browser = w.newBrowser()
 			w.begin(domain)
 			return w.get(w.callback(newSecret, state, domain))
 		}},
@@ -274,6 +275,14 @@ func TestAShopThatIsAnotherIsNotConnected(t *testing.T) {
 	if shop.State != store.ShopUninstalled || shop.AccessToken != nil || shop.RefreshToken != nil || w.connections() != 0 {
 		t.Errorf("stored %+v", shop)
 	}
+}
+
+// TestTwoTabsMayLogInAtOnce: each has its own state and cookie.
+func TestTwoTabsMayLogInAtOnce(t *testing.T) {
+	w := newWorld(t)
+	first, second := w.begin(domain), w.begin(domain)
+	w.want(w.get(w.callback(newSecret, first, domain)), 302)
+	w.want(w.get(w.callback(newSecret, second, domain)), 302)
 }
 
 func TestEachInstallationHasANewKey(t *testing.T) {

@@ -57,7 +57,13 @@ func (d *Dashboard) SignedIn(r *http.Request) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look up the session: %w", err)
 	}
-	return scope == scopeAdmin, nil
+	return scope == d.scope(), nil
+}
+
+// scope is what a session opens. It names the password by its hash, so that a
+// changed password ends the sessions that the old one began.
+func (d *Dashboard) scope() string {
+	return fmt.Sprintf("%s:%x", scopeAdmin, secret.Hash(d.Password.Reveal())[:8])
 }
 
 // RequireSession lets requests of the signed-in admin through; others are led to
@@ -116,7 +122,7 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		if _, err := tx.DropExpired(now); err != nil {
 			return err
 		}
-		return tx.SaveSession(secret.Hash(token), scopeAdmin, now.Add(sessionLife))
+		return tx.SaveSession(secret.Hash(token), d.scope(), now.Add(sessionLife))
 	})
 	if err != nil {
 		d.fail(w, r, fmt.Errorf("keep the session: %w", err))

@@ -191,6 +191,15 @@ func (in *Inbox) accept(w http.ResponseWriter, r *http.Request, shop cached, top
 		EventID: claim(r, headerEventID), APIVersion: claim(r, headerVersion),
 		TriggeredAt: triggeredAt(r), ReceivedAt: shop.received(in.Now()), Body: body, State: store.DeliveryNew,
 	}
+	// At the plain address the app's configuration cannot leave customers out.
+	if known, ok := shopify.TopicNamed(topic); ok && known.Protected && known.Class == shopify.ClassData && !bound {
+		reduced, err := shopify.ClaimBody(body)
+		if err != nil {
+			reduced = []byte{}
+			delivery.State, delivery.Reason = store.DeliveryQuarantined, "the body is not JSON, and was not kept for what it may hold of customers"
+		}
+		delivery.Body = reduced
+	}
 	if r.Header.Get(headerWebhookID) != delivery.WebhookID {
 		in.Log.Warn("webhook without a usable id: one was derived from its body", "shop", shop.domain, "topic", topic, "webhook_id", delivery.WebhookID)
 	}

@@ -119,10 +119,28 @@ func (r *Reader) freshness(tx *store.Tx, shop store.Shop, types ...string) (Fres
 		return Freshness{}, fmt.Errorf("find the oldest unapplied webhook of %s: %w", shop.Domain, err)
 	}
 	if asOf == 0 {
-		asOf = r.shopNow(shop)
+		if asOf, err = r.heardUntil(tx, shop); err != nil {
+			return Freshness{}, err
+		}
 	}
 	verified, err := verifiedAt(tx, shop, types...)
 	return Freshness{mirror.TimeOf(asOf.Time()), verified}, err
+}
+
+// heardUntil is up to when the shop has been heard: the present, for one that is
+// connected. One that is not tells nothing any more, and its copy grows old.
+func (r *Reader) heardUntil(tx *store.Tx, shop store.Shop) (mirror.Instant, error) {
+	switch shop.State {
+	case store.ShopConnected:
+		return r.shopNow(shop), nil
+	case store.ShopUninstalled:
+		return shop.UninstalledAt, nil
+	}
+	heard, err := tx.LastHeard(shop.ID)
+	if err != nil {
+		return 0, fmt.Errorf("find when %s was last heard: %w", shop.Domain, err)
+	}
+	return heard, nil
 }
 
 func verifiedAt(tx *store.Tx, shop store.Shop, types ...string) (mirror.Time, error) {

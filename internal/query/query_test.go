@@ -344,6 +344,23 @@ func TestALimitIsCutToTheLargest(t *testing.T) {
 	}
 }
 
+// TestAnswersOfAShopThatTellsNothingGrowOld: as_of does not move on with the clock.
+func TestAnswersOfAShopThatTellsNothingGrowOld(t *testing.T) {
+	s := storetest.Open(t)
+	shop := storetest.Sample(t, s, domain)
+	left, heard := storetest.Noon.Add(-time.Hour), storetest.Noon.Add(-2*time.Hour)
+	storetest.Update(t, s, func(tx *store.Tx) error {
+		return tx.AddDeliveries([]store.Delivery{{ShopID: shop.ID, Topic: "products/update", WebhookID: "1", ReceivedAt: heard, Body: []byte("{}"), State: store.DeliveryDone}})
+	})
+	for state, want := range map[store.ShopState]mirror.Instant{store.ShopUninstalled: left, store.ShopReconnect: heard} {
+		shop.State, shop.UninstalledAt = state, left
+		page, err := reader(s).Products(t.Context(), shop, query.ProductsQuery{})
+		if err != nil || page.AsOf.Time != want.Time() {
+			t.Errorf("%s: as of %v, %v; want %v", state, page.AsOf, err, want)
+		}
+	}
+}
+
 func TestAnswersSayAsOfWhenTheyAreRight(t *testing.T) {
 	s := storetest.Open(t)
 	shop := storetest.Sample(t, s, domain)

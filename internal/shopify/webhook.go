@@ -156,6 +156,22 @@ func DecodeClaim(d Delivery) ([]mirror.Demand, error) {
 	return slices.Compact(demands), nil
 }
 
+// ClaimBody reduces a body that carries customer data to what DecodeClaim reads
+// of it: the ids. The rest is not believed, so it need not be kept.
+func ClaimBody(body []byte) ([]byte, error) {
+	var ids struct {
+		ID        json.RawMessage `json:"id,omitempty"`
+		GID       json.RawMessage `json:"admin_graphql_api_id,omitempty"`
+		OrderEdit *struct {
+			OrderID json.RawMessage `json:"order_id"`
+		} `json:"order_edit,omitempty"`
+	}
+	if err := json.Unmarshal(body, &ids); err != nil {
+		return nil, fmt.Errorf("reduce a body to its ids: %w", err)
+	}
+	return json.Marshal(ids)
+}
+
 // listener gathers what a delivery says.
 type listener struct {
 	Heard

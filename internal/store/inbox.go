@@ -95,6 +95,15 @@ func (t *Tx) OldestNew(shop int64) (mirror.Instant, error) {
 	return at, err
 }
 
+// LastHeard is the latest of what is known of the shop: the receipt of its newest
+// webhook, or the start of its last complete read; zero for neither.
+func (t *Tx) LastHeard(shop int64) (mirror.Instant, error) {
+	var at mirror.Instant
+	err := t.one(`SELECT COALESCE(MAX(at), 0) FROM (SELECT MAX(received_at) AS at FROM inbox WHERE shop_id = $1
+		UNION ALL SELECT MAX(started_at) FROM complete_reads WHERE shop_id = $1) heard`, []any{shop}, &at)
+	return at, err
+}
+
 // CountDeliveries counts a shop's webhooks by state.
 func (t *Tx) CountDeliveries(shop int64) (map[string]int64, error) {
 	counts := map[string]int64{}
