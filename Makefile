@@ -14,14 +14,14 @@ build: ## Build the one static binary, ./stockroom.
 	go build -trimpath -o stockroom ./cmd/stockroom
 
 .PHONY: test
-test: ## Run all tests. Those that hold the code to Shopify's published schema need npm.
-	@scripts/need npm
+test: ## Run all tests. Those that hold the code to Shopify's published schema need npm, one drives Chromium.
+	@scripts/need npm chromium
 	go test ./...
 
 .PHONY: race
 race: export CGO_ENABLED = 1
 race: ## Run all tests under the race detector, which needs a C compiler.
-	@scripts/need npm gcc
+	@scripts/need npm gcc chromium
 	go test -race ./...
 
 .PHONY: fuzz
@@ -51,10 +51,14 @@ demo: ## Run Stockroom against a simulated shop: no account, no network.
 
 .PHONY: cover
 cover: ## Show how much of the code the tests run.
-	@scripts/need npm
+	@scripts/need npm chromium
 	go test -coverprofile=cover.out ./...
 	go tool cover -func=cover.out | tail -n 1
 	@echo "line by line: go tool cover -html=cover.out"
+
+.PHONY: bench
+bench: ## Measure the simulator with a million variants, some minutes; writes docs/benchmarks.md.
+	go run ./internal/simulator/simbench -output docs/benchmarks.md
 
 .PHONY: clean
 clean: ## Remove what the other targets made.

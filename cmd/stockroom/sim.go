@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"stockroom/internal/config"
@@ -16,6 +19,11 @@ type simCommand struct {
 	Listen      string   `default:"127.0.0.1:4010" help:"Where to serve."`
 	Shop        []string `default:"demo-shop.myshopify.com" help:"Shops to make, each with its own catalogue."`
 	Products    int      `default:"200" help:"How many products each shop has."`
+	Variants    int      `help:"How many variants each shop has, up to a million and more; decides instead of --products."`
+	Goods       []string `help:"What the shops sell, some of: clothing, hardware, food, books, beauty, electronics, home, toys. Default: the first four."`
+	Catalogue   string   `type:"existingfile" help:"A product CSV as Shopify exports it; decides instead of --products and --variants."`
+	Currency    string   `default:"USD" help:"The shops' currency, like EUR, or JPY, which has no smaller unit."`
+	Traffic     float64  `help:"Changes a second that happen by themselves: sales, deliveries, prices, launches. See /_sim/ to turn it on later."`
 	Seed        uint64   `default:"1" help:"Decides the catalogues and the faults."`
 	APIKey      string   `name:"client-id" default:"sim-key" help:"The app's client id."`
 	APISecret   string   `name:"client-secret" default:"sim-secret" help:"The app's client secret: worth nothing outside this simulator."`
@@ -23,7 +31,44 @@ type simCommand struct {
 	Consent     bool     `help:"Show the consent page instead of letting every install through."`
 }
 
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// catalogue is what the flags say of the shops' goods.
+func (c *simCommand) catalogue() (simulator.Catalogue, error) {
+	out := simulator.Catalogue{Products: c.Products, Variants: c.Variants, Goods: c.Goods, Currency: strings.ToUpper(c.Currency)}
+	for _, name := range c.Goods {
+		if !slices.Contains(simulator.Trades(), name) {
+			return out, usagef("--goods %s: it is none of %s", name, strings.Join(simulator.Trades(), ", "))
+		}
+	}
+	if c.Products < 0 || c.Variants < 0 {
+		return out, usagef("--products and --variants count goods: they are not below zero")
+	}
+	if len(out.Currency) != 3 {
+		return out, usagef("--currency %s: it is not a code of three letters, like EUR", c.Currency)
+	}
+	if !(c.Traffic >= 0 && c.Traffic <= simulator.MaxTraffic) {
+		return out, usagef("--traffic %v: it is between 0 and %d changes a second", c.Traffic, simulator.MaxTraffic)
+	}
+	if c.Catalogue == "" {
+		return out, nil
+	}
+	file, err := os.Open(c.Catalogue)
+	if err != nil {
+		return out, fmt.Errorf("--catalogue: %w", err)
+	}
+	defer file.Close()
+	if out.CSV, err = simulator.ReadCSV(file); err != nil {
+		return out, fmt.Errorf("--catalogue %s: %w", c.Catalogue, err)
+	}
+	return out, nil
+}
+
 func (c *simCommand) Run(e *env) error {
+	catalogue, err := c.catalogue()
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return err
@@ -33,8 +78,11 @@ func (c *simCommand) Run(e *env) error {
 		Seed: c.Seed, AutoConsent: !c.Consent, BaseURL: "http://" + listener.Addr().String(), Log: e.logger(config.Config{}),
 		Apps: []simulator.App{{Name: "Your app", ClientID: c.APIKey, Secrets: []string{c.APISecret}, RedirectURIs: c.RedirectURI, ProtectedData: true}},
 	})
+	if c.Variants >= 100_000 {
+		fmt.Fprintf(e.stdout, "Making %d variants for each shop. A million takes some ten seconds.\n", c.Variants)
+	}
 	for _, domain := range c.Shop {
-		if _, err := sim.AddShop(domain, simulator.Catalogue{Products: c.Products}); err != nil {
+		if _, err := sim.AddShop(domain, catalogue); err != nil {
 			return err
 		}
 	}
@@ -42,14 +90,18 @@ func (c *simCommand) Run(e *env) error {
 		return err
 	}
 	defer sim.Stop()
+	if err := sim.SetTraffic(c.Traffic); err != nil {
+		return fmt.Errorf("--traffic: %w", err)
+	}
 	fmt.Fprintf(e.stdout, `A simulated Shopify runs at http://%s. Point an app at it:
 
   SHOPIFY_URL_TEMPLATE=%s
   SHOPIFY_API_KEY=%s
   SHOPIFY_API_SECRET=%s
 
-Shops: %v. Faults: POST JSON such as {"lose":{"*":0.1}} to /_sim/faults. End it with Ctrl-C.
-`, listener.Addr(), simulator.ListenURL(listener.Addr()), c.APIKey, c.APISecret, c.Shop)
+%s
+Its page is http://%s/_sim/: change prices and stock, watch webhooks, turn on faults. End it with Ctrl-C.
+`, listener.Addr(), simulator.ListenURL(listener.Addr()), c.APIKey, c.APISecret, c.shops(sim), listener.Addr())
 
 	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
@@ -58,6 +110,7 @@ Shops: %v. Faults: POST JSON such as {"lose":{"*":0.1}} to /_sim/faults. End it 
 	case err := <-failed:
 		return err
 	case <-e.ctx.Done():
+		fmt.Fprintln(e.stdout, "The simulator ends.")
 		if err := server.Close(); err != nil {
 			return err
 		}
@@ -66,4 +119,14 @@ Shops: %v. Faults: POST JSON such as {"lose":{"*":0.1}} to /_sim/faults. End it 
 		}
 		return nil
 	}
+}
+
+// shops lists the shops and what they hold, a line each.
+func (c *simCommand) shops(sim *simulator.Simulator) string {
+	var b strings.Builder
+	for _, domain := range c.Shop {
+		size := sim.Shop(domain).Size()
+		fmt.Fprintf(&b, "  %s: %d products in %d variants, %d orders\n", size.Shop, size.Products, size.Variants, size.Orders)
+	}
+	return b.String()
 }

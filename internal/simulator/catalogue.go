@@ -16,6 +16,15 @@ type Catalogue struct {
 	Timezone string // Default: America/New_York.
 	Country  string // Default: US.
 	Products int
+	// Variants, where it is more than zero, decides instead of Products: there
+	// are as many products as it takes, and exactly so many variants. From
+	// bigShop variants on, one product has as many as Shopify allows.
+	Variants int
+	// Goods are the trades whose goods the shop sells; see Trades. Default:
+	// clothing, hardware, food and books.
+	Goods []string
+	// CSV, where there are any, are the products; see ReadCSV.
+	CSV []CSVProduct
 	// BigVariants is how many variants the first product has, to show what
 	// happens beyond the hundred that webhooks carry. Default: a few.
 	BigVariants int
@@ -31,11 +40,15 @@ type Catalogue struct {
 // large shop than for a small one. The shop's lock is held.
 func (c Catalogue) fill(s *Shop, rng *rand.Rand) {
 	g := generator{Catalogue: c, shop: s, rng: rng, now: s.now()}
+	g.plan()
 	g.settings()
 	g.locations()
-	if c.Products > 0 {
+	if g.Products > 0 {
 		g.collections()
-		for n := range c.Products {
+		for n := range g.Products {
+			if g.Variants > 0 && s.Variants.Len() >= g.Variants {
+				break
+			}
 			g.product(n)
 		}
 		g.discounts()
@@ -60,6 +73,8 @@ type generator struct {
 	shop   *Shop
 	rng    *rand.Rand
 	now    time.Time
+	trades []trade
+	stocks []map[int64]int64 // Of the variants of one product; made anew for none.
 	smart  []*Collection
 	manual []*Collection
 }
@@ -83,6 +98,49 @@ func (g *generator) between(from, to time.Time) time.Time {
 }
 
 const day = 24 * time.Hour
+
+// yen are currencies without a smaller unit. Source: ISO 4217.
+var yen = []string{"JPY", "KRW", "VND", "CLP", "ISK", "PYG", "UGX", "XAF", "XOF", "XPF", "BIF", "DJF", "GNF", "KMF", "RWF", "VUV"}
+
+// wholeUnits are how many of a currency without a smaller unit are one of the
+// prices below, roughly.
+const wholeUnits = 150
+
+// money turns a price of about one dollar's scale into one of the shop's currency.
+func (s *Shop) money(price Money) Money {
+	if !slices.Contains(yen, s.Currency) {
+		return price
+	}
+	return (price*wholeUnits + 99) / 100 * 100
+}
+
+// bigShop is how many variants a shop has that also has a product of maxVariants.
+const bigShop = 10_000
+
+// plan settles how many products there are and what is sold.
+func (g *generator) plan() {
+	for _, name := range g.Goods {
+		if at := slices.IndexFunc(trades, func(t trade) bool { return t.name == name }); at >= 0 {
+			g.trades = append(g.trades, trades[at])
+		}
+	}
+	if len(g.trades) == 0 {
+		g.trades = usualTrades
+	}
+	switch {
+	case len(g.CSV) > 0:
+		g.Products, g.Variants = len(g.CSV), 0
+	case g.Variants > 0:
+		g.Products = g.Variants // At most; one each at least.
+		if g.BigVariants == 0 && g.Variants >= bigShop {
+			g.BigVariants = maxVariants
+		}
+		s := g.shop
+		s.Variants.grow(g.Variants)
+		s.Items.grow(g.Variants)
+		s.Products.grow(g.Variants / 3)
+	}
+}
 
 func (g *generator) settings() {
 	s := g.shop
@@ -138,6 +196,7 @@ func (g *generator) locations() {
 
 // trade is a kind of goods: how they are called, in which forms they come.
 type trade struct {
+	name      string
 	kinds     []string
 	qualities []string
 	things    []string
@@ -151,31 +210,64 @@ type trade struct {
 
 var trades = []trade{
 	{
-		kinds: []string{"Shirts", "Trousers", "Jackets", "Shoes"}, qualities: []string{"Organic", "Classic", "Slim", "Vintage", "Merino", "Linen"},
+		name: "clothing", kinds: []string{"Shirts", "Trousers", "Jackets", "Shoes"}, qualities: []string{"Organic", "Classic", "Slim", "Vintage", "Merino", "Linen"},
 		things: []string{"T-Shirt", "Jeans", "Rain Jacket", "Sneakers", "Hoodie", "Cardigan", "Chemise à Carreaux", "棉質襯衫", "Wool Socks 🧦"},
 		tags:   []string{"cotton", "summer", "winter", "unisex", "sale", "new"}, vendors: []string{"Northbound", "Maison Édith", "Loom & Thread"},
 		options: []string{"Size", "Color"}, values: [][]string{{"XS", "S", "M", "L", "XL"}, {"Black", "Navy", "Forest Green", "Écru"}},
 		low: 15, high: 180, prefix: "CLO",
 	},
 	{
-		kinds: []string{"Tools", "Fasteners", "Paint"}, qualities: []string{"Heavy Duty", "Compact", "Stainless", "Pro", "Cordless"},
+		name: "hardware", kinds: []string{"Tools", "Fasteners", "Paint"}, qualities: []string{"Heavy Duty", "Compact", "Stainless", "Pro", "Cordless"},
 		things: []string{"Hammer", "Drill Bit Set", "Wood Screws ½\"", "Wall Paint", "Pipe Wrench", "螺絲起子組", "Tape Measure (5 m)"},
 		tags:   []string{"workshop", "garden", "sale", "trade", "new"}, vendors: []string{"Ironwood", "Bolt Brothers", "Schäfer Werkzeuge"},
 		options: []string{"Pack"}, values: [][]string{{"1", "10", "50", "100"}}, low: 3, high: 250, prefix: "HRD",
 	},
 	{
-		kinds: []string{"Pantry", "Tea & Coffee", "Sweets"}, qualities: []string{"Single Origin", "Wild", "Smoked", "Raw", "Fair Trade"},
+		name: "food", kinds: []string{"Pantry", "Tea & Coffee", "Sweets"}, qualities: []string{"Single Origin", "Wild", "Smoked", "Raw", "Fair Trade"},
 		things: []string{"Coffee Beans", "Honey", "Sea Salt", "🌶️ Hot Sauce", "Crème de Marrons", "高山烏龍茶", "Dark Chocolate 85 %", "Jalapeño Jam"},
 		tags:   []string{"vegan", "organic", "gift", "sale", "gluten-free"}, vendors: []string{"Field & Hive", "茶與山", "Épicerie Lumière"},
 		options: []string{"Weight"}, values: [][]string{{"100 g", "250 g", "1 kg"}}, low: 4, high: 45, prefix: "FOO",
 	},
 	{
-		kinds: []string{"Books"}, qualities: []string{"The Secret", "A Short History of", "Notes on", "The Art of", "Learning"},
+		name: "books", kinds: []string{"Books"}, qualities: []string{"The Secret", "A Short History of", "Notes on", "The Art of", "Learning"},
 		things: []string{"Gardens", "Typography", "the Sea", "Bread", "Mountains", "書法", "Ordinary Things", "Señor Nobody"},
 		tags:   []string{"fiction", "non-fiction", "gift", "classic", "new"}, vendors: []string{"Paper Lantern Press", "Édition du Nord", "城市出版"},
 		options: []string{"Format"}, values: [][]string{{"Paperback", "Hardcover", "E-book"}}, low: 6, high: 60, prefix: "BOO",
 	},
+	{
+		name: "beauty", kinds: []string{"Skin Care", "Fragrance", "Hair"}, qualities: []string{"Gentle", "Vitamin C", "Rosé", "Unscented", "Night", "Mineral"},
+		things: []string{"Face Cream", "Shampoo Bar", "Lip Balm 💄", "Eau de Parfum", "Sunscreen SPF 50+", "保濕面膜", "Körperöl", "مرطب اليدين"},
+		tags:   []string{"vegan", "cruelty-free", "travel-size", "sale", "new", "gift"}, vendors: []string{"Atelier Brume", "Kōri Skin", "Salt & Sage"},
+		options: []string{"Size", "Scent"}, values: [][]string{{"30 ml", "50 ml", "100 ml", "250 ml"}, {"None", "Bergamot", "Yuzu 柚子", "Fleur d’Oranger"}},
+		low: 5, high: 140, prefix: "BEA",
+	},
+	{
+		name: "electronics", kinds: []string{"Audio", "Cables", "Smart Home", "Power"}, qualities: []string{"Wireless", "USB-C", "Foldable", "Rugged", "Quiet", "2nd Gen"},
+		things: []string{"Headphones", "Charger 65 W", "Desk Lamp", "Mechanical Keyboard ⌨️", "Power Bank", "Лампа настольная", "HDMI Cable 2.1", "モニターアーム"},
+		tags:   []string{"refurbished", "warranty-2y", "sale", "new", "b2b"}, vendors: []string{"Volt & Ohm", "Kestrel Audio", "深圳電子"},
+		options: []string{"Color", "Plug"}, values: [][]string{{"Graphite", "White", "Signal Red", "Clear", "Midnight"}, {"EU", "UK", "US", "JP"}},
+		low: 8, high: 420, prefix: "ELC",
+	},
+	{
+		name: "home", kinds: []string{"Kitchen", "Bedding", "Lighting", "Plants"}, qualities: []string{"Hand-Thrown", "Oak", "Recycled", "Nordic", "Enamel", "Stoneware"},
+		things: []string{"Mug", "Duvet Cover", "Pendant Lamp", "Monstera 🌿", "Cutting Board", "Übertopf", "Tapis Berbère", "茶碗"},
+		tags:   []string{"handmade", "fragile", "oversize", "sale", "new", "gift"}, vendors: []string{"Hearth & Hollow", "Ørsted Hjem", "Casa Niña"},
+		options: []string{"Size", "Finish"}, values: [][]string{{"Small", "Medium", "Large", "135 × 200 cm", "200 × 200 cm"}, {"Matte", "Glazed", "Raw", "Walnut"}},
+		low: 9, high: 320, prefix: "HOM",
+	},
+	{
+		name: "toys", kinds: []string{"Games", "Puzzles", "Plush"}, qualities: []string{"Wooden", "Giant", "Glow-in-the-Dark", "Mini", "Magnetic"},
+		things: []string{"Train Set 🚂", "Puzzle (1,000 pcs)", "Dinosaur", "Board Game", "Kite", "Bauklötze", "칠교놀이", "Ourson"},
+		tags:   []string{"ages-3+", "ages-8+", "plastic-free", "sale", "new", "gift"}, vendors: []string{"Pebble & Pine", "Spielwerk", "Little Otter"},
+		options: []string{"Edition"}, values: [][]string{{"Standard", "Deluxe", "Travel", "Collector’s"}}, low: 4, high: 130, prefix: "TOY",
+	},
 }
+
+// usualTrades are those of a shop of which nothing else is said.
+var usualTrades = trades[:4]
+
+// Trades are the names that Catalogue.Goods takes.
+func Trades() []string { return each(trades, func(t trade) string { return t.name }) }
 
 func (g *generator) collections() {
 	s := g.shop
@@ -206,7 +298,7 @@ func (g *generator) collections() {
 
 // spec describes the n-th product.
 func (g *generator) spec(n int) ProductSpec {
-	t := trades[g.rng.IntN(len(trades))]
+	t := g.trades[g.rng.IntN(len(g.trades))]
 	title := pickOne(g, t.qualities) + " " + pickOne(g, t.things)
 	spec := ProductSpec{
 		Title: title, Vendor: pickOne(g, t.vendors), ProductType: pickOne(g, t.kinds), Options: t.options, Status: "ACTIVE",
@@ -230,11 +322,19 @@ func (g *generator) spec(n int) ProductSpec {
 	if g.chance(0.03) {
 		spec.DescriptionHTML = ""
 	}
+	if n%97 == 41 { // Some merchants write, or paste, a lot.
+		spec.DescriptionHTML += longHTML(title)
+	}
 	if g.chance(0.85) {
 		spec.ImageURL = fmt.Sprintf("https://cdn.example.com/products/%06d.jpg?v=1", n+1)
 	}
 	base := Money(100*(t.low+g.rng.IntN(t.high-t.low)) + pickOne(g, []int{0, 50, 90, 95, 99}))
-	for i, values := range g.forms(n, t) {
+	forms := g.forms(n, t)
+	if g.Variants > 0 {
+		forms = forms[:min(len(forms), g.Variants-g.shop.Variants.Len())]
+	}
+	spec.Variants = make([]VariantSpec, 0, len(forms))
+	for i, values := range forms {
 		v := g.variant(base, t.prefix, n, i)
 		v.Values = values
 		if values[0] == "E-book" {
@@ -243,6 +343,17 @@ func (g *generator) spec(n int) ProductSpec {
 		spec.Variants = append(spec.Variants, v)
 	}
 	return spec
+}
+
+// longHTML is what comes out of a text editor of the wild.
+func longHTML(title string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n<style>.x { color: #333 }</style><div class=\"MsoNormal\" style=\"margin:0cm\"><h2>All about %s</h2>\n<table border=1><tr><th>No.<th>Property<th>Value</tr>\n", title)
+	for i := range 120 {
+		fmt.Fprintf(&b, "<tr><td>%d</td><td><span lang=\"fr\">Propriété n&deg;&nbsp;%d</span></td><td>&lt;%d mm &ndash; 中文說明 ✓<br></td></tr>\n", i+1, i+1, 3*i)
+	}
+	b.WriteString("</table>\n<!-- end of pasted text --><p>&nbsp;</p></div>")
+	return b.String()
 }
 
 // forms are the option values of a product's variants.
@@ -291,11 +402,18 @@ func (g *generator) variant(base Money, prefix string, n, i int) VariantSpec {
 	if g.chance(0.6) {
 		v.Cost = v.Price * 6 / 10
 	}
+	for _, amount := range []*Money{&v.Price, &v.CompareAtPrice, &v.Cost} {
+		*amount = g.shop.money(*amount)
+	}
 	if g.chance(0.08) {
 		v.Policy = "CONTINUE"
 	}
 	v.Untracked = g.chance(0.03)
-	v.Stock = make(map[int64]int64)
+	if i == len(g.stocks) {
+		g.stocks = append(g.stocks, make(map[int64]int64))
+	}
+	v.Stock = g.stocks[i]
+	clear(v.Stock)
 	for k, id := range g.shop.Locations.IDs() {
 		if k > 0 && g.chance(0.5) {
 			continue
@@ -315,7 +433,19 @@ func (g *generator) variant(base Money, prefix string, n, i int) VariantSpec {
 func (g *generator) product(n int) {
 	s := g.shop
 	// Numbers and times of creation grow together, as in a real shop.
-	created := second(g.now.Add(-700*day + time.Duration(float64(699*day)*float64(n)/float64(g.Products))))
+	of, place := g.Products, n
+	if g.Variants > 0 {
+		of, place = g.Variants, s.Variants.Len()
+	}
+	created := second(g.now.Add(-700*day + time.Duration(float64(699*day)*float64(place)/float64(of))))
+	if len(g.CSV) > 0 {
+		p := g.fromCSV(g.CSV[n], created)
+		for _, v := range p.Variants {
+			g.admit(v)
+		}
+		g.place(p)
+		return
+	}
 	p := s.newProduct(g.spec(n), created)
 	p.UpdatedAt = g.between(created, g.now.Add(-time.Minute))
 	if !p.PublishedAt.IsZero() {
@@ -332,10 +462,8 @@ func (g *generator) product(n int) {
 			if g.chance(0.02) {
 				l.Active, l.Available = false, 0
 			}
-			l.Location.Levels.load(l)
 		}
-		s.Variants.load(v)
-		s.Items.load(v.Item)
+		g.admit(v)
 		if g.chance(0.03) {
 			g.metafield(&v.Metafields, typeVariant, v.ID, "custom", "fit", "single_line_text_field", pickOne(g, []string{"small", "true to size", "大一號"}), v.UpdatedAt)
 		}
@@ -349,7 +477,21 @@ func (g *generator) product(n int) {
 	if g.chance(0.05) {
 		g.metafield(&p.Metafields, typeProduct, p.ID, "custom", "care", "multi_line_text_field", "Wash at 30°.\nDo not bleach.", p.UpdatedAt)
 	}
-	s.Products.load(p)
+	g.place(p)
+}
+
+// admit puts a variant, its item and their levels into the shop.
+func (g *generator) admit(v *Variant) {
+	g.shop.Variants.load(v)
+	g.shop.Items.load(v.Item)
+	for _, l := range v.Item.Levels {
+		l.Location.Levels.load(l)
+	}
+}
+
+// place puts a product into the shop and its collections.
+func (g *generator) place(p *Product) {
+	g.shop.Products.load(p)
 	for _, c := range g.smart {
 		if c.fits(p) {
 			c.Members = append(c.Members, p.ID)
@@ -395,20 +537,20 @@ func (g *generator) discounts() {
 	all := DiscountItems{All: true}
 	for _, spec := range []DiscountSpec{
 		{Typename: "DiscountCodeBasic", Title: "WELCOME10", Value: DiscountValue{Percentage: "0.1"}, Gets: all, Codes: []string{"WELCOME10"}},
-		{Typename: "DiscountCodeBasic", Title: "Spring mailing", Value: DiscountValue{Amount: 500}, Gets: DiscountItems{Collections: []int64{g.manual[0].ID, g.smart[0].ID}},
-			Minimum: DiscountMinimum{Subtotal: 4000}, Codes: bulk, UsageLimit: 1000},
-		{Typename: "DiscountCodeBasic", Title: "FIVEEACH", Value: DiscountValue{Amount: 250, Each: true}, Gets: DiscountItems{Products: some(4)},
+		{Typename: "DiscountCodeBasic", Title: "Spring mailing", Value: DiscountValue{Amount: s.money(500)}, Gets: DiscountItems{Collections: []int64{g.manual[0].ID, g.smart[0].ID}},
+			Minimum: DiscountMinimum{Subtotal: s.money(4000)}, Codes: bulk, UsageLimit: 1000},
+		{Typename: "DiscountCodeBasic", Title: "FIVEEACH", Value: DiscountValue{Amount: s.money(250), Each: true}, Gets: DiscountItems{Products: some(4)},
 			Minimum: DiscountMinimum{Quantity: 2}, Codes: []string{"FIVEEACH", "Été5"}, EndsAt: g.now.Add(30 * day)},
 		{Typename: "DiscountCodeBasic", Title: "LASTYEAR", Value: DiscountValue{Percentage: "0.25"}, Gets: all, Codes: []string{"LASTYEAR"}, EndsAt: g.now.Add(-90 * day)},
 		{Typename: "DiscountCodeBasic", Title: "BLACKFRIDAY", Value: DiscountValue{Percentage: "0.3"}, Gets: all, Codes: []string{"BLACKFRIDAY"}, StartsAt: g.now.Add(20 * day), EndsAt: g.now.Add(24 * day)},
 		{Typename: "DiscountCodeBxgy", Title: "TWOPLUSONE", Value: DiscountValue{Percentage: "1.0", Quantity: 1}, Buys: DiscountItems{Products: some(3)},
 			Gets: DiscountItems{Products: some(2)}, Minimum: DiscountMinimum{Quantity: 2}, Codes: []string{"TWOPLUSONE"}},
-		{Typename: "DiscountCodeFreeShipping", Title: "SHIPFREE", Minimum: DiscountMinimum{Subtotal: 5000}, Codes: []string{"SHIPFREE"}},
+		{Typename: "DiscountCodeFreeShipping", Title: "SHIPFREE", Minimum: DiscountMinimum{Subtotal: s.money(5000)}, Codes: []string{"SHIPFREE"}},
 		{Typename: "DiscountCodeApp", Title: "VIP tiers", Codes: []string{"VIP"}, UsageLimit: 50},
 		{Typename: "DiscountAutomaticBasic", Title: "Autumn 15 %", Value: DiscountValue{Percentage: "0.15"}, Gets: DiscountItems{Collections: []int64{g.smart[1].ID}}},
-		{Typename: "DiscountAutomaticBasic", Title: "One size less", Value: DiscountValue{Amount: 100}, Gets: DiscountItems{Variants: []int64{first.Variants[0].ID}, Products: some(1)}, StartsAt: g.now.Add(3 * day)},
+		{Typename: "DiscountAutomaticBasic", Title: "One size less", Value: DiscountValue{Amount: s.money(100)}, Gets: DiscountItems{Variants: []int64{first.Variants[0].ID}, Products: some(1)}, StartsAt: g.now.Add(3 * day)},
 		{Typename: "DiscountAutomaticBxgy", Title: "Third book half price", Value: DiscountValue{Percentage: "0.5", Quantity: 1}, Buys: DiscountItems{Collections: []int64{g.smart[2].ID}},
-			Gets: DiscountItems{Collections: []int64{g.smart[2].ID}}, Minimum: DiscountMinimum{Subtotal: 3000}},
+			Gets: DiscountItems{Collections: []int64{g.smart[2].ID}}, Minimum: DiscountMinimum{Subtotal: s.money(3000)}},
 		{Typename: "DiscountAutomaticFreeShipping", Title: "Free shipping this week", EndsAt: g.now.Add(6*day + 5*time.Hour)},
 		{Typename: "DiscountAutomaticApp", Title: "Bundle price by function"},
 	} {

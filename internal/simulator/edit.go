@@ -191,9 +191,15 @@ func (s *Shop) CreateProduct(spec ProductSpec) (*Product, error) {
 	}
 	e := s.begin()
 	defer e.end()
+	return e.createProduct(spec)
+}
+
+func (e *edit) createProduct(spec ProductSpec) (*Product, error) {
+	s := e.shop
 	p := s.newProduct(spec, e.now)
 	s.Products.put(p)
 	s.classify(p)
+	e.note("create", p.GID(), p.Title)
 	e.product("products/create", p)
 	for _, v := range p.Variants {
 		s.Variants.put(v)
@@ -245,6 +251,7 @@ func (s *Shop) newProduct(spec ProductSpec, at time.Time) *Product {
 	if len(variants) == 0 {
 		variants = []VariantSpec{{}}
 	}
+	p.Variants = make([]*Variant, 0, len(variants))
 	for _, v := range variants {
 		s.newVariant(p, v, at)
 	}
@@ -253,7 +260,13 @@ func (s *Shop) newProduct(spec ProductSpec, at time.Time) *Product {
 
 // newVariant adds a variant at a product's end without putting it into an index.
 func (s *Shop) newVariant(p *Product, spec VariantSpec, at time.Time) *Variant {
-	v := &Variant{
+	// Allocated together, as they live together.
+	made := &struct {
+		variant Variant
+		item    InventoryItem
+	}{}
+	v := &made.variant
+	*v = Variant{
 		ID: s.newID(typeVariant), Product: p, SKU: spec.SKU, Barcode: spec.Barcode, Price: spec.Price,
 		CompareAtPrice: spec.CompareAtPrice, Position: len(p.Variants) + 1, Taxable: true, Policy: spec.Policy,
 		Values: slices.Clone(spec.Values), CreatedAt: at, UpdatedAt: at,
@@ -270,7 +283,8 @@ func (s *Shop) newVariant(p *Product, spec VariantSpec, at time.Time) *Variant {
 		}
 	}
 	v.Title = strings.Join(v.Values, " / ")
-	v.Item = &InventoryItem{
+	v.Item = &made.item
+	*v.Item = InventoryItem{
 		ID: s.newID(typeItem), Variant: v, SKU: v.SKU, Tracked: !spec.Untracked, RequiresShipping: !spec.NoShipping,
 		Cost: spec.Cost, CreatedAt: at, UpdatedAt: at,
 	}
@@ -283,6 +297,7 @@ func (s *Shop) newVariant(p *Product, spec VariantSpec, at time.Time) *Variant {
 			}
 		}
 	}
+	v.Item.Levels = make([]*Level, 0, len(stock))
 	for l := range s.Locations.All() {
 		if units, connected := stock[l.ID]; connected {
 			if spec.Untracked {
@@ -330,6 +345,11 @@ func (s *Shop) handle(title string) string {
 func (s *Shop) UpdateProduct(id int64, change func(*Product)) error {
 	e := s.begin()
 	defer e.end()
+	return e.updateProduct(id, change)
+}
+
+func (e *edit) updateProduct(id int64, change func(*Product)) error {
+	s := e.shop
 	p, ok := s.Products.Get(id)
 	if !ok {
 		return missing(typeProduct, id)
@@ -345,6 +365,11 @@ func (s *Shop) UpdateProduct(id int64, change func(*Product)) error {
 func (s *Shop) DeleteProduct(id int64) error {
 	e := s.begin()
 	defer e.end()
+	return e.deleteProduct(id)
+}
+
+func (e *edit) deleteProduct(id int64) error {
+	s := e.shop
 	p, ok := s.Products.Get(id)
 	if !ok {
 		return missing(typeProduct, id)
@@ -357,6 +382,7 @@ func (s *Shop) DeleteProduct(id int64) error {
 		c.Members = without(c.Members, id)
 	}
 	s.Products.remove(id)
+	e.note("destroy", p.GID(), p.Title)
 	e.fixed("products/delete", p.GID(), map[string]any{"id": id})
 	return nil
 }
@@ -386,6 +412,11 @@ const maxVariants = 2048
 func (s *Shop) AddVariant(product int64, spec VariantSpec) (*Variant, error) {
 	e := s.begin()
 	defer e.end()
+	return e.addVariant(product, spec)
+}
+
+func (e *edit) addVariant(product int64, spec VariantSpec) (*Variant, error) {
+	s := e.shop
 	p, ok := s.Products.Get(product)
 	if !ok {
 		return nil, missing(typeProduct, product)
@@ -401,6 +432,7 @@ func (s *Shop) AddVariant(product int64, spec VariantSpec) (*Variant, error) {
 	s.Variants.put(v)
 	s.Items.put(v.Item)
 	e.announce(v)
+	e.note("create", v.GID(), v.Title)
 	e.touch(p)
 	return v, nil
 }
@@ -410,6 +442,11 @@ func (s *Shop) AddVariant(product int64, spec VariantSpec) (*Variant, error) {
 func (s *Shop) RemoveVariant(id int64) error {
 	e := s.begin()
 	defer e.end()
+	return e.removeVariant(id)
+}
+
+func (e *edit) removeVariant(id int64) error {
+	s := e.shop
 	v, ok := s.Variants.Get(id)
 	if !ok {
 		return missing(typeVariant, id)
@@ -420,6 +457,7 @@ func (s *Shop) RemoveVariant(id int64) error {
 	}
 	e.lag(p)
 	e.drop(v)
+	e.note("destroy", v.GID(), v.Title)
 	p.Variants = slices.DeleteFunc(slices.Clone(p.Variants), func(other *Variant) bool { return other == v })
 	for i, other := range p.Variants {
 		other.Position = i + 1
@@ -437,6 +475,11 @@ func (s *Shop) RemoveVariant(id int64) error {
 func (s *Shop) UpdateVariant(id int64, change func(*Variant)) error {
 	e := s.begin()
 	defer e.end()
+	return e.updateVariant(id, change)
+}
+
+func (e *edit) updateVariant(id int64, change func(*Variant)) error {
+	s := e.shop
 	v, ok := s.Variants.Get(id)
 	if !ok {
 		return missing(typeVariant, id)
@@ -464,6 +507,11 @@ func (s *Shop) SetPrice(variant int64, price, compareAt Money) error {
 func (s *Shop) UpdateItem(id int64, change func(*InventoryItem)) error {
 	e := s.begin()
 	defer e.end()
+	return e.updateItem(id, change)
+}
+
+func (e *edit) updateItem(id int64, change func(*InventoryItem)) error {
+	s := e.shop
 	i, ok := s.Items.Get(id)
 	if !ok {
 		return missing(typeItem, id)

@@ -13,6 +13,8 @@ type CollectionSpec struct {
 	Rules           []Rule
 	AnyRule         bool
 	Products        []int64
+	Handle          string // Default: made from the title.
+	Unpublished     bool
 }
 
 // CreateCollection makes a collection.
@@ -31,6 +33,7 @@ func (s *Shop) CreateCollection(spec CollectionSpec) (*Collection, error) {
 	c.Members = sortedSet(spec.Products)
 	s.fillSmart(c)
 	s.Collections.put(c)
+	e.note("create", c.GID(), c.Title)
 	e.collection("collections/create", c)
 	return c, nil
 }
@@ -39,6 +42,12 @@ func (s *Shop) newCollection(spec CollectionSpec, at time.Time) *Collection {
 	c := &Collection{
 		ID: s.newID(typeCollection), Title: spec.Title, Handle: s.handle(spec.Title), DescriptionHTML: spec.DescriptionHTML,
 		SortOrder: spec.SortOrder, Rules: spec.Rules, AnyRule: spec.AnyRule, CreatedAt: at, UpdatedAt: at, PublishedAt: at,
+	}
+	if spec.Handle != "" {
+		c.Handle = spec.Handle
+	}
+	if spec.Unpublished {
+		c.PublishedAt = time.Time{}
 	}
 	if c.SortOrder == "" {
 		c.SortOrder = "BEST_SELLING"
@@ -75,6 +84,11 @@ func (s *Shop) UpdateCollection(id int64, change func(*Collection)) error {
 func (s *Shop) changeCollection(id int64, change func(*Collection) error) error {
 	e := s.begin()
 	defer e.end()
+	return e.changeCollection(id, change)
+}
+
+func (e *edit) changeCollection(id int64, change func(*Collection) error) error {
+	s := e.shop
 	c, ok := s.Collections.Get(id)
 	if !ok {
 		return missing(typeCollection, id)
@@ -91,33 +105,37 @@ func (s *Shop) changeCollection(id int64, change func(*Collection) error) error 
 // AddToCollection puts products into a collection that is filled by hand. The
 // products themselves do not change.
 func (s *Shop) AddToCollection(id int64, products ...int64) error {
-	return s.changeCollection(id, func(c *Collection) error {
-		if c.Smart() {
-			return fmt.Errorf("add to collection %d: its rules decide: %w", id, ErrInvalid)
+	return s.changeCollection(id, func(c *Collection) error { return s.addMembers(c, products...) })
+}
+
+func (s *Shop) addMembers(c *Collection, products ...int64) error {
+	if c.Smart() {
+		return fmt.Errorf("add to collection %d: its rules decide: %w", c.ID, ErrInvalid)
+	}
+	for _, product := range products {
+		if _, ok := s.Products.Get(product); !ok {
+			return missing(typeProduct, product)
 		}
-		for _, product := range products {
-			if _, ok := s.Products.Get(product); !ok {
-				return missing(typeProduct, product)
-			}
-		}
-		for _, product := range products {
-			c.Members = insert(c.Members, product)
-		}
-		return nil
-	})
+	}
+	for _, product := range products {
+		c.Members = insert(c.Members, product)
+	}
+	return nil
 }
 
 // RemoveFromCollection takes products out of a collection that is filled by hand.
 func (s *Shop) RemoveFromCollection(id int64, products ...int64) error {
-	return s.changeCollection(id, func(c *Collection) error {
-		if c.Smart() {
-			return fmt.Errorf("remove from collection %d: its rules decide: %w", id, ErrInvalid)
-		}
-		for _, product := range products {
-			c.Members = without(c.Members, product)
-		}
-		return nil
-	})
+	return s.changeCollection(id, func(c *Collection) error { return removeMembers(c, products...) })
+}
+
+func removeMembers(c *Collection, products ...int64) error {
+	if c.Smart() {
+		return fmt.Errorf("remove from collection %d: its rules decide: %w", c.ID, ErrInvalid)
+	}
+	for _, product := range products {
+		c.Members = without(c.Members, product)
+	}
+	return nil
 }
 
 // DeleteCollection removes a collection; its products stay.
@@ -130,6 +148,7 @@ func (s *Shop) DeleteCollection(id int64) error {
 	}
 	s.dropMetafields(c.Metafields)
 	s.Collections.remove(id)
+	e.note("destroy", c.GID(), c.Title)
 	e.fixed("collections/delete", c.GID(), map[string]any{"id": id, "published_scope": "web", "admin_graphql_api_id": c.GID()})
 	return nil
 }

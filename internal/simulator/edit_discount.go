@@ -36,6 +36,7 @@ func (s *Shop) CreateDiscount(spec DiscountSpec) (*Discount, error) {
 	defer e.end()
 	d := s.newDiscount(spec, e.now)
 	s.Discounts.put(d)
+	e.note("create", d.GID(), d.Title)
 	e.discount("discounts/create", d)
 	return d, nil
 }
@@ -85,6 +86,11 @@ func (i DiscountItems) sorted() DiscountItems {
 func (s *Shop) UpdateDiscount(id int64, change func(*Discount)) error {
 	e := s.begin()
 	defer e.end()
+	return e.updateDiscount(id, change)
+}
+
+func (e *edit) updateDiscount(id int64, change func(*Discount)) error {
+	s := e.shop
 	d, ok := s.Discounts.Get(id)
 	if !ok {
 		return missing("Discount", id)
@@ -155,6 +161,7 @@ func (s *Shop) DeleteDiscount(id int64) error {
 		return missing("Discount", id)
 	}
 	s.Discounts.remove(id)
+	e.note("destroy", d.GID(), d.Title)
 	e.fixed("discounts/delete", d.GID(), map[string]any{"admin_graphql_api_id": d.GID(), "deleted_at": s.local(e.now)})
 	return nil
 }

@@ -12,6 +12,11 @@ import (
 func (s *Shop) SetMetafield(owner, namespace, key, kind, value string) (*Metafield, error) {
 	e := s.begin()
 	defer e.end()
+	return e.setMetafield(owner, namespace, key, kind, value)
+}
+
+func (e *edit) setMetafield(owner, namespace, key, kind, value string) (*Metafield, error) {
+	s := e.shop
 	ownerType, ownerID, list, err := s.metafieldsOf(owner)
 	if err != nil {
 		return nil, err
@@ -39,6 +44,11 @@ func (s *Shop) SetMetafield(owner, namespace, key, kind, value string) (*Metafie
 func (s *Shop) DeleteMetafield(id int64) error {
 	e := s.begin()
 	defer e.end()
+	return e.deleteMetafield(id)
+}
+
+func (e *edit) deleteMetafield(id int64) error {
+	s := e.shop
 	m, ok := s.Metafields.Get(id)
 	if !ok {
 		return missing(typeMetafield, id)

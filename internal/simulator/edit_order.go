@@ -12,6 +12,9 @@ type OrderSpec struct {
 	Note    string
 	Tags    []string
 	Pending bool // Not paid yet.
+
+	// KeepStock leaves stock as it is, as an order made through the API does by default.
+	KeepStock bool
 }
 
 // OrderLine is so many of a variant.
@@ -38,13 +41,14 @@ func (s *Shop) CreateOrder(spec OrderSpec) (*Order, error) {
 	}
 	o := s.newOrder(spec, e.now)
 	for _, line := range o.LineItems {
-		if l := s.shelf(line.VariantID); l != nil {
+		if l := s.shelf(line.VariantID); l != nil && !spec.KeepStock {
 			o.Location = l.Location.ID
 			l.Committed += line.Quantity
 			e.setLevel(l, l.Available-line.Quantity)
 		}
 	}
 	s.Orders.put(o)
+	e.note("create", o.GID(), o.Name)
 	e.order("orders/create", o)
 	if !spec.Pending {
 		e.order("orders/paid", o)
@@ -123,7 +127,9 @@ func (e *edit) changeOrder(o *Order) {
 }
 
 // CancelOrder cancels an order and puts its stock back.
-func (s *Shop) CancelOrder(id int64) error {
+func (s *Shop) CancelOrder(id int64) error { return s.cancelOrder(id, true) }
+
+func (s *Shop) cancelOrder(id int64, restock bool) error {
 	e := s.begin()
 	defer e.end()
 	o, ok := s.Orders.Get(id)
@@ -142,7 +148,9 @@ func (s *Shop) CancelOrder(id int64) error {
 	for _, line := range o.LineItems {
 		if l := s.shelf(line.VariantID); l != nil && o.Location != 0 {
 			l.Committed -= line.Quantity
-			e.setLevel(l, l.Available+line.Quantity)
+			if restock {
+				e.setLevel(l, l.Available+line.Quantity)
+			}
 		}
 	}
 	e.changeOrder(o)
@@ -159,6 +167,7 @@ func (s *Shop) DeleteOrder(id int64) error {
 		return missing(typeOrder, id)
 	}
 	s.Orders.remove(id)
+	e.note("destroy", o.GID(), o.Name)
 	e.fixed("orders/delete", o.GID(), map[string]any{"id": id})
 	return nil
 }

@@ -71,6 +71,11 @@ func (s *Shop) activeLevel(item, location int64) (*Level, error) {
 func (s *Shop) ConnectLevel(item, location, units int64) error {
 	e := s.begin()
 	defer e.end()
+	return e.connectLevel(item, location, units)
+}
+
+func (e *edit) connectLevel(item, location, units int64) error {
+	s := e.shop
 	i, ok := s.Items.Get(item)
 	if !ok {
 		return missing(typeItem, item)

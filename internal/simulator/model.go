@@ -116,6 +116,7 @@ type Shop struct {
 	Discounts     Index[*Discount]
 	Metafields    Index[*Metafield] // All of them, whoever owns them.
 	Orders        Index[*Order]
+	Events        Index[*Happening]
 	Own           []*Metafield // The shop's own metafields, by number.
 	lastID        map[string]int64
 	nextOrder     int
@@ -633,6 +634,12 @@ type Installation struct {
 	subscriptions Index[*Subscription]
 	installedAt   time.Time // Zero while the app is not installed.
 	bucket        *graph.Bucket
+
+	bulk []*BulkOperation // By number.
+
+	idempotentMu   sync.Mutex
+	idempotent     map[string]remembered // Answers of mutations by their idempotency key.
+	idempotentKeys []string              // The oldest first.
 }
 
 func (i *Installation) GID() string { return gid(typeInstallation, i.ID) }

@@ -118,10 +118,10 @@ var randomEdits = []randomEdit{
 		if !ok {
 			return Edit{}, ErrNotFound
 		}
-		price := Money(100 + rng.IntN(20000))
+		price := s.money(Money(100 + rng.IntN(20000)))
 		var compareAt Money
 		if rng.IntN(3) == 0 {
-			compareAt = price + 500
+			compareAt = price + s.money(500)
 		}
 		return did(v.label()+": price set to "+price.String(), v.GID()), s.SetPrice(v.ID, price, compareAt)
 	}},
@@ -133,7 +133,7 @@ var randomEdits = []randomEdit{
 		what, change := "", func(*Product) {}
 		switch rng.IntN(4) {
 		case 0:
-			title := fmt.Sprintf("%s No. %d", trades[rng.IntN(len(trades))].things[rng.IntN(7)], rng.IntN(1000))
+			title := fmt.Sprintf("%s No. %d", usualTrades[rng.IntN(len(usualTrades))].things[rng.IntN(7)], rng.IntN(1000))
 			what, change = "title "+title, func(p *Product) { p.Title = title }
 		case 1:
 			tag := []string{"sale", "vegan", "new", "gift"}[rng.IntN(4)]
@@ -170,7 +170,7 @@ var randomEdits = []randomEdit{
 		for i := range values {
 			values[i] = fmt.Sprintf("Edition %d", rng.IntN(100_000))
 		}
-		v, err := s.AddVariant(p.ID, VariantSpec{Values: values, SKU: fmt.Sprintf("NEW-%d", rng.IntN(100_000)), Price: Money(500 + rng.IntN(5000))})
+		v, err := s.AddVariant(p.ID, VariantSpec{Values: values, SKU: fmt.Sprintf("NEW-%d", rng.IntN(100_000)), Price: s.money(Money(500 + rng.IntN(5000)))})
 		if err != nil {
 			return Edit{}, err
 		}
@@ -188,7 +188,7 @@ var randomEdits = []randomEdit{
 		if !ok {
 			return Edit{}, ErrNotFound
 		}
-		cost := Money(1 + rng.IntN(9000))
+		cost := s.money(Money(1 + rng.IntN(9000)))
 		return did(i.Variant.label()+": unit cost "+cost.String(), i.GID()), s.UpdateItem(i.ID, func(i *InventoryItem) { i.Cost = cost })
 	}},
 	{"connect_level", 2, func(s *Shop, rng *rand.Rand) (Edit, error) {
@@ -348,13 +348,13 @@ var randomEdits = []randomEdit{
 }
 
 func createRandomProduct(s *Shop, rng *rand.Rand) (Edit, error) {
-	t := trades[rng.IntN(len(trades))]
+	t := usualTrades[rng.IntN(len(usualTrades))]
 	spec := ProductSpec{
 		Title: t.qualities[rng.IntN(len(t.qualities))] + " " + t.things[rng.IntN(len(t.things))], ProductType: t.kinds[0],
 		Tags: t.tags[:rng.IntN(3)], DescriptionHTML: "<p>Just in.</p>", Options: t.options[:1],
 	}
 	for _, value := range t.values[0] {
-		spec.Variants = append(spec.Variants, VariantSpec{Values: []string{value}, Price: Money(100 * (t.low + rng.IntN(t.high))), SKU: fmt.Sprintf("%s-%d", t.prefix, rng.IntN(100_000))})
+		spec.Variants = append(spec.Variants, VariantSpec{Values: []string{value}, Price: s.money(Money(100 * (t.low + rng.IntN(t.high)))), SKU: fmt.Sprintf("%s-%d", t.prefix, rng.IntN(100_000))})
 	}
 	p, err := s.CreateProduct(spec)
 	if err != nil {

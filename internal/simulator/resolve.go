@@ -14,7 +14,7 @@ import (
 // Query answers one call of the Admin API. The shop stays as it is for the whole
 // of a reading query, as if it took no time.
 func (s *Shop) Query(ctx context.Context, access Access, request graph.Request) graph.Response {
-	op, refusal, ok := schema().Admit(request, access.Bucket)
+	op, refusal, ok := schemaOf(access.APIVersion).Admit(request, access.Bucket)
 	if !ok {
 		return refusal
 	}
@@ -24,7 +24,13 @@ func (s *Shop) Query(ctx context.Context, access Access, request graph.Request) 
 func (s *Shop) execute(ctx context.Context, access Access, op *graph.Operation) graph.Result {
 	q := &query{shop: s, access: access, indexed: access.Now.Add(-time.Duration(s.sim.Faults().IndexLag))}
 	if op.Mutation {
-		// Mutations take the locks of what they change themselves.
+		// Mutations take the locks of what they change themselves; what they
+		// show of it is read as a query reads.
+		op.Reading = func(write func()) {
+			s.mu.RLock()
+			defer s.mu.RUnlock()
+			write()
+		}
 		return op.Execute(ctx, q.object("Mutation", nil))
 	}
 	s.mu.RLock()

@@ -93,7 +93,7 @@ var _ = define(fields{
 var _ = define(fields{
 	"handle":      of(func(version string) any { return version }),
 	"displayName": of(func(version string) any { return version }),
-	"supported":   of(func(version string) any { return slices.Contains(liveVersions, version) && version <= latestVersion }),
+	"supported":   of(func(version string) any { return slices.Contains(stableVersions, version) }),
 }, "ApiVersion")
 
 var _ = define(fields{

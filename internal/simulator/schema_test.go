@@ -18,6 +18,7 @@ type (
 		InputFields   []publishedValue
 		EnumValues    []publishedValue
 		Interfaces    []struct{ Name string }
+		IsOneOf       bool
 		PossibleTypes []struct{ Name string }
 	}
 	publishedField struct {
@@ -46,11 +47,25 @@ func (r publishedRef) String() string {
 	return r.Name
 }
 
-// The subset may leave things out, but what it holds is Shopify's to the letter.
+// The subset may leave things out, but what it holds is, in every living
+// version, that version's to the letter: kinds, members, types, defaults,
+// deprecations, arguments, the interfaces and unions among what is held, and
+// every value of an enum.
 func TestSchemaIsPublished(t *testing.T) {
-	published := publishedTypes(t)
-	checked := 0
-	for _, definition := range schema().AST().Types {
+	for _, version := range stableVersions {
+		t.Run(version, func(t *testing.T) {
+			fields := compareSchema(t, schemaOf(version).AST(), publishedTypes(t, version))
+			if fields < 600 {
+				t.Errorf("only %d fields were compared", fields)
+			}
+			t.Logf("%d types, %d fields compared", len(schemaOf(version).AST().Types), fields)
+		})
+	}
+}
+
+func compareSchema(t *testing.T, schema *ast.Schema, published map[string]publishedType) (fields int) {
+	t.Helper()
+	for _, definition := range schema.Types {
 		if definition.BuiltIn {
 			continue
 		}
@@ -59,14 +74,21 @@ func TestSchemaIsPublished(t *testing.T) {
 			t.Errorf("%s %s: published is %q", definition.Kind, definition.Name, want.Kind)
 			continue
 		}
-		for _, name := range definition.Interfaces {
-			if !slices.ContainsFunc(want.Interfaces, func(i struct{ Name string }) bool { return i.Name == name }) {
-				t.Errorf("%s does not implement %s", definition.Name, name)
+		held := func(named []struct{ Name string }) (out []string) {
+			for _, n := range named {
+				if schema.Types[n.Name] != nil {
+					out = append(out, n.Name)
+				}
 			}
+			slices.Sort(out)
+			return out
 		}
-		for _, name := range definition.Types {
-			if !slices.ContainsFunc(want.PossibleTypes, func(p struct{ Name string }) bool { return p.Name == name }) {
-				t.Errorf("union %s has no member %s", definition.Name, name)
+		if got, all := slices.Sorted(slices.Values(definition.Interfaces)), held(want.Interfaces); !slices.Equal(got, all) {
+			t.Errorf("%s implements %v, published are %v", definition.Name, got, all)
+		}
+		if definition.Kind == ast.Union {
+			if got, all := slices.Sorted(slices.Values(definition.Types)), held(want.PossibleTypes); !slices.Equal(got, all) {
+				t.Errorf("union %s is of %v, published are %v", definition.Name, got, all)
 			}
 		}
 		for _, value := range definition.EnumValues {
@@ -75,11 +97,21 @@ func TestSchemaIsPublished(t *testing.T) {
 		if got, all := len(definition.EnumValues), len(want.EnumValues); got != all {
 			t.Errorf("enum %s has %d values, published are %d", definition.Name, got, all)
 		}
+		if definition.Kind == ast.InputObject {
+			for _, field := range want.InputFields {
+				if strings.HasSuffix(field.Type.String(), "!") && field.DefaultValue == nil && definition.Fields.ForName(field.Name) == nil {
+					t.Errorf("%s lacks its required field %s", definition.Name, field.Name)
+				}
+			}
+			if oneOf := definition.Directives.ForName("oneOf") != nil; oneOf != want.IsOneOf {
+				t.Errorf("%s: oneOf is %v, published is %v", definition.Name, oneOf, want.IsOneOf)
+			}
+		}
 		for _, field := range definition.Fields {
 			if strings.HasPrefix(field.Name, "__") {
 				continue
 			}
-			checked++
+			fields++
 			if definition.Kind == ast.InputObject {
 				compareMember(t, definition.Name, want.InputFields, field.Name, field.Type.String(), field.DefaultValue, field.Directives)
 				continue
@@ -102,9 +134,7 @@ func TestSchemaIsPublished(t *testing.T) {
 			}
 		}
 	}
-	if checked < 300 {
-		t.Errorf("only %d fields were compared", checked)
-	}
+	return fields
 }
 
 // compareMember finds a member among the published ones and compares it; -1 where there is none.
@@ -125,14 +155,18 @@ func compareMember(t *testing.T, owner string, published []publishedValue, name,
 	switch {
 	case value == nil && want.DefaultValue == nil:
 	case value == nil || want.DefaultValue == nil || value.String() != *want.DefaultValue:
-		t.Errorf("%s.%s: default %v, published is %v", owner, name, value, want.DefaultValue)
+		published := "none"
+		if want.DefaultValue != nil {
+			published = *want.DefaultValue
+		}
+		t.Errorf("%s.%s: default %v, published is %s", owner, name, value, published)
 	}
 	return at
 }
 
-func publishedTypes(t *testing.T) map[string]publishedType {
+func publishedTypes(t *testing.T, version string) map[string]publishedType {
 	t.Helper()
-	text, err := shopifyschema.Introspection("2026-10")
+	text, err := shopifyschema.Introspection(version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,31 +185,31 @@ func publishedTypes(t *testing.T) map[string]publishedType {
 	return out
 }
 
-// A field of the schema without a resolver would answer an error, and a
-// resolver without a field could never be asked.
+// A field of a version's schema without a resolver would answer an error, and a
+// resolver that no version has a field for could never be asked.
 func TestEveryFieldIsSimulated(t *testing.T) {
-	types := schema().AST().Types
-	for name, definition := range types {
-		if definition.BuiltIn || definition.Kind != ast.Object {
-			continue
-		}
-		if strings.HasSuffix(name, "Connection") || strings.HasSuffix(name, "Edge") || name == "PageInfo" {
-			continue // Package graph answers these.
-		}
-		for _, field := range definition.Fields {
-			if !strings.HasPrefix(field.Name, "__") && objectTypes[name][field.Name] == nil {
-				t.Errorf("%s.%s has no resolver", name, field.Name)
+	known, declared := map[string]bool{}, map[string]bool{}
+	for _, version := range stableVersions {
+		for name, definition := range schemaOf(version).AST().Types {
+			known[name] = true
+			for _, field := range definition.Fields {
+				declared[field.Name] = true
+			}
+			if definition.BuiltIn || definition.Kind != ast.Object {
+				continue
+			}
+			if strings.HasSuffix(name, "Connection") || strings.HasSuffix(name, "Edge") || name == "PageInfo" {
+				continue // Package graph answers these.
+			}
+			for _, field := range definition.Fields {
+				if !strings.HasPrefix(field.Name, "__") && objectTypes[name][field.Name] == nil {
+					t.Errorf("%s: %s.%s has no resolver", version, name, field.Name)
+				}
 			}
 		}
 	}
-	declared := map[string]bool{}
-	for _, definition := range types {
-		for _, field := range definition.Fields {
-			declared[field.Name] = true
-		}
-	}
 	for name, resolvers := range objectTypes {
-		if types[name] == nil {
+		if !known[name] {
 			t.Errorf("resolvers for %s, which the schema lacks", name)
 		}
 		for field := range resolvers {

@@ -3,8 +3,8 @@ package simulator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"mime"
 	"net"
@@ -15,11 +15,6 @@ import (
 
 	"stockroom/internal/simulator/graph"
 )
-
-// Versions of the Admin API that are alive, the oldest first. Requests for any
-// other fall forward to the oldest, as Shopify's do. Source: "Shopify API
-// versioning", read 2026-11-24.
-var liveVersions = []string{"2026-01", "2026-04", "2026-07", latestVersion, "2027-01", "unstable"}
 
 // maxQueryBytes bounds a request's body.
 const maxQueryBytes = 4 << 20
@@ -32,6 +27,10 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 	path := r.URL.Path
 	if rest, ok := strings.CutPrefix(path, "/_sim/"); ok {
+		if rest == "" || strings.HasPrefix(rest, "ui/") {
+			s.admin(w, r, rest)
+			return
+		}
 		s.control(w, r, rest)
 		return
 	}
@@ -41,8 +40,8 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	shop := s.Shop(host)
 	if shop == nil {
-		if path == "/" {
-			s.index(w)
+		if path == "/" || path == "/_sim" {
+			http.Redirect(w, r, "/_sim/", http.StatusSeeOther)
 			return
 		}
 		domain, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
@@ -98,9 +97,7 @@ func (s *Shop) isClosed() int {
 
 // graphql answers the Admin API.
 func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, version string) {
-	if !slices.Contains(liveVersions, version) {
-		version = liveVersions[0]
-	}
+	version = served(version)
 	w.Header().Set("X-Shopify-API-Version", version)
 	if !allow(w, r, http.MethodPost) {
 		return
@@ -175,10 +172,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// control answers what is the simulator's own:
+// control answers what is the simulator's own, beside the page:
 //
 //	GET  /_sim/faults                  the faults in force
 //	POST /_sim/faults                  change those that the JSON object names
+//	GET  /_sim/traffic                 how lively the shops are, what happened lately
+//	POST /_sim/traffic                 so many changes a second: rate
+//	GET  /_sim/bulk/{name}             the file of a bulk operation
 //	GET  /_sim/deliveries              what became of the latest webhooks
 //	GET  /_sim/shops                   the shops and their sizes
 //	GET  /_sim/shops/{shop}/export     the shop as it truly is, JSON Lines
@@ -215,6 +215,34 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			}
 		}
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+	case "GET traffic":
+		writeJSON(w, http.StatusOK, s.Traffic())
+	case "POST traffic":
+		var body struct {
+			Rate *float64 `json:"rate"`
+		}
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxFormBytes)).Decode(&body)
+		if err == nil && body.Rate == nil {
+			err = errors.New("traffic: send a rate")
+		}
+		if err == nil {
+			err = s.SetTraffic(*body.Rate)
+		}
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, s.Traffic())
+	case "GET bulk/" + parts[len(parts)-1]:
+		data, ok := s.bulkFile(parts[len(parts)-1])
+		if !ok {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such file"})
+			return
+		}
+		w.Header().Set("Content-Type", "application/jsonl")
+		if _, err := w.Write(data); err != nil {
+			s.log.Error("write bulk file", "error", err)
+		}
 	case "GET deliveries":
 		writeJSON(w, http.StatusOK, s.Deliveries())
 	case "GET shops":
@@ -276,29 +304,6 @@ func (s *Simulator) sizes() []Size {
 	slices.SortFunc(out, func(a, b Size) int { return strings.Compare(a.Shop, b.Shop) })
 	return out
 }
-
-// index is a page for whoever opens the simulator's address.
-func (s *Simulator) index(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if err := indexPage.Execute(w, s.sizes()); err != nil {
-		s.log.Error("write index page", "error", err)
-	}
-}
-
-var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Simulated Shopify</title>
-<style>body { font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 3rem auto; padding: 0 1rem; } td, th { padding: .2rem 1rem .2rem 0; text-align: left; }</style>
-<h1>Simulated Shopify</h1>
-<table>
-<tr><th>Shop</th><th>Name</th><th>Products</th><th>Variants</th><th>Orders</th></tr>
-{{range .}}<tr><td><a href="/_sim/shops/{{.Shop}}/export">{{.Shop}}</a></td><td>{{.Name}}</td><td>{{.Products}}</td><td>{{.Variants}}</td><td>{{.Orders}}</td></tr>
-{{else}}<tr><td>none</td></tr>
-{{end}}</table>
-</html>
-`))
 
 // ListenURL is how SHOPIFY_URL_TEMPLATE names a simulator that listens on an address.
 func ListenURL(address net.Addr) string { return fmt.Sprintf("http://%s/{shop}", address) }

@@ -100,7 +100,7 @@ func TestDeadVersionsFallForward(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for asked, want := range map[string]string{"2026-10": "2026-10", "2023-04": "2026-01", "unstable": "unstable"} {
+	for asked, want := range map[string]string{"2026-10": "2026-10", "2023-04": "2026-01", "unstable": "2026-01", "2027-01": "2026-01", "2026-04": "2026-04"} {
 		response := w.api(t, asked, token, shopQuery)
 		if got := response.Header.Get("X-Shopify-API-Version"); got != want || response.StatusCode != http.StatusOK {
 			t.Errorf("version %s: served %s with status %d", asked, got, response.StatusCode)

@@ -44,6 +44,8 @@ type Simulator struct {
 	log    *slog.Logger
 	hooks  *courier
 
+	traffic traffic
+
 	mu    sync.RWMutex
 	shops map[string]*Shop // By domain.
 	apps  map[string]*App  // By client id.
@@ -100,8 +102,11 @@ func (s *Simulator) Now() time.Time { return s.config.Now() }
 // Start begins to deliver webhooks. Deliveries made before wait for it.
 func (s *Simulator) Start(ctx context.Context) error { return s.hooks.start(ctx) }
 
-// Stop ends all deliveries under way and returns when the last is over.
-func (s *Simulator) Stop() { s.hooks.stop() }
+// Stop ends traffic and all deliveries under way and returns when the last is over.
+func (s *Simulator) Stop() {
+	s.traffic.stop()
+	s.hooks.stop()
+}
 
 // Shop returns the shop of a domain, or nil.
 func (s *Simulator) Shop(domain string) *Shop {

@@ -11,6 +11,7 @@ import (
 type UserError struct {
 	Field   []string // Nil is null.
 	Message string
+	Code    string // A value of the payload's own enum; empty is null.
 }
 
 // addressField is where complaints about a subscription's address point, even

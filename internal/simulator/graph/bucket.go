@@ -59,6 +59,14 @@ func (b *Bucket) Drain() {
 	b.level = 0
 }
 
+// Status tells how full the bucket is.
+func (b *Bucket) Status() ThrottleStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refill()
+	return b.status()
+}
+
 func (b *Bucket) refill() {
 	now := b.now()
 	if gone := now.Sub(b.at).Seconds(); gone > 0 {

@@ -96,6 +96,9 @@ func validationErrors(list gqlerror.List) []*Error {
 			names = append(names, match[1])
 		}
 		switch {
+		case code == "argumentLiteralsIncompatible" && len(names) >= 2 && strings.Contains(found.Message, "is not defined by type"):
+			err.Message = fmt.Sprintf("InputObject '%s' doesn't accept argument '%s'", names[1], names[0])
+			err.Extensions = map[string]any{"code": "argumentNotAccepted", "name": names[1], "typeName": "InputObject", "argumentName": names[0]}
 		case code == "undefinedField" && len(names) >= 2:
 			err.Message = fmt.Sprintf("Field '%s' doesn't exist on type '%s'", names[0], names[1])
 			err.Extensions["fieldName"], err.Extensions["typeName"] = names[0], names[1]

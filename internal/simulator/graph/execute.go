@@ -91,6 +91,10 @@ func (x *execution) field(object Object, parent *ast.Definition, selected *field
 		x.out = append(x.out, "null"...)
 		return 0, true
 	}
+	if len(x.path) == 1 && x.op.Reading != nil {
+		x.op.Reading(func() { cost, ok = x.complete(value, selected.definition.Type, parent, selected) })
+		return cost, ok
+	}
 	return x.complete(value, selected.definition.Type, parent, selected)
 }
 

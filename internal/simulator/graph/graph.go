@@ -75,6 +75,10 @@ func Load(sdl string, free ...string) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load schema: %w", err)
 	}
+	return newSchema(parsed, free)
+}
+
+func newSchema(parsed *ast.Schema, free []string) (*Schema, error) {
 	schema := &Schema{ast: parsed, free: map[string]bool{"PageInfo": true}}
 	for _, name := range free {
 		if parsed.Types[name] == nil {

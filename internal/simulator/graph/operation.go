@@ -15,6 +15,10 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 )
 
+// IdempotencyKey is the name, which no argument can have, under which a
+// resolver finds the key of a field's @idempotent directive.
+const IdempotencyKey = "@idempotent"
+
 // MaxInputSize is how many elements a list argument may hold.
 const MaxInputSize = 250
 
@@ -23,6 +27,10 @@ type Operation struct {
 	Mutation   bool
 	Cost       int      // Requested, in points, from the request alone.
 	Deprecated []string // Deprecated fields in use, as Type.field.
+
+	// Reading is called with the writing of each top-level field's answer,
+	// after the field was resolved, and must do it. Nil does it at once.
+	Reading func(write func())
 
 	schema *Schema
 	root   *ast.Definition
@@ -288,6 +296,9 @@ func (op *Operation) arguments(selected *ast.Field, definition *ast.FieldDefinit
 		if value, ok := given[argument.Name]; ok {
 			given[argument.Name] = op.schema.coerce(value, argument.Type)
 		}
+	}
+	if mark := selected.Directives.ForName("idempotent"); mark != nil {
+		given[IdempotencyKey] = mark.ArgumentMap(op.vars)["key"]
 	}
 	return given
 }

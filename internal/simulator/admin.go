@@ -1,0 +1,633 @@
+package simulator
+
+import (
+	"container/heap"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"stockroom/internal/simulator/graph"
+)
+
+// The page on which a person looks into the simulator and changes what is in
+// it. It is plain HTML: without a script it works as well, it only does not
+// renew itself.
+
+//go:embed page/admin.html page/admin.css page/admin.js
+var adminFiles embed.FS
+
+var adminPages = template.Must(template.New("admin").Funcs(template.FuncMap{
+	"clock": func(t time.Time) string { return t.UTC().Format("15:04:05") },
+	"full":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+}).ParseFS(adminFiles, "page/admin.html"))
+
+const (
+	adminProducts   = 25
+	adminVariants   = 100
+	adminDeliveries = 100
+	// maxSearched is how many products a search looks at for one page.
+	maxSearched = 500_000
+)
+
+// sameOrigin refuses forms that other sites post.
+var sameOrigin = http.NewCrossOriginProtection()
+
+// admin serves the page and its forms, all that is under /_sim/ui/.
+func (s *Simulator) admin(w http.ResponseWriter, r *http.Request, path string) {
+	header := w.Header()
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	if file, ok := strings.CutPrefix(path, "ui/"); ok && (file == "admin.css" || file == "admin.js") && allow(w, r, http.MethodGet) {
+		http.ServeFileFS(w, r, adminFiles, "page/"+file)
+		return
+	}
+	if r.Method == http.MethodPost {
+		if err := sameOrigin.Check(r); err != nil {
+			http.Error(w, "This form was sent from another site.", http.StatusForbidden)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
+		if err := r.ParseForm(); err != nil {
+			http.Error(w, "The form cannot be read.", http.StatusBadRequest)
+			return
+		}
+	} else if !allow(w, r, http.MethodGet, http.MethodHead, http.MethodPost) {
+		return
+	}
+	parts := strings.Split(strings.Trim(strings.TrimPrefix(path, "ui"), "/"), "/")
+	post := r.Method == http.MethodPost
+	switch {
+	case parts[0] == "" && !post:
+		s.show(w, "overview", s.overview(r.URL.Query()))
+	case parts[0] == "webhooks" && len(parts) == 1 && !post:
+		s.show(w, "webhooks", s.webhookLog(r.URL.Query()))
+	case parts[0] == "webhooks" && len(parts) == 2 && post:
+		s.hooks.hurry(parts[1])
+		s.back(w, r, "webhooks", nil)
+	case parts[0] == "faults" && len(parts) == 1 && !post:
+		s.show(w, "faults", struct {
+			said
+			Knobs []faultKnob
+		}{saidIn(r.URL.Query()), faultKnobs(s.Faults())})
+	case parts[0] == "faults" && len(parts) == 1 && post:
+		s.back(w, r, "faults", s.faultForm(r.PostForm))
+	case parts[0] == "traffic" && len(parts) == 1 && post:
+		rate, err := strconv.ParseFloat(r.PostForm.Get("rate"), 64)
+		if err == nil {
+			err = s.SetTraffic(rate)
+		}
+		s.back(w, r, "", err)
+	case parts[0] == "shops" && len(parts) >= 2 && s.Shop(parts[1]) != nil:
+		s.adminShop(w, r, s.Shop(parts[1]), parts[2:])
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (s *Simulator) adminShop(w http.ResponseWriter, r *http.Request, shop *Shop, parts []string) {
+	here, post := "shops/"+shop.Domain, r.Method == http.MethodPost
+	if len(parts) == 0 && !post {
+		s.show(w, "shop", shop.productList(r.URL.Query()))
+		return
+	}
+	if post && len(parts) == 1 {
+		switch parts[0] {
+		case "edit":
+			s.secretMu.Lock()
+			rng := newRand(s.secret.Uint64())
+			s.secretMu.Unlock()
+			s.done(w, r, "", shop.RandomEdit(rng).What, nil)
+		case "uninstall":
+			s.back(w, r, "", shop.Uninstall(r.PostForm.Get("client_id")))
+		default:
+			http.NotFound(w, r)
+		}
+		return
+	}
+	var id int64
+	if len(parts) >= 2 {
+		var err error
+		if id, err = strconv.ParseInt(parts[1], 10, 64); err != nil {
+			http.NotFound(w, r)
+			return
+		}
+	}
+	switch {
+	case len(parts) == 2 && parts[0] == "products" && !post:
+		page := shop.productPage(id, r.URL.Query())
+		if page == nil {
+			w.WriteHeader(http.StatusNotFound)
+			s.show(w, "gone", here)
+			return
+		}
+		s.show(w, "product", page)
+	case len(parts) == 3 && parts[0] == "products" && parts[2] == "delete" && post:
+		s.done(w, r, here, "The product was deleted.", shop.DeleteProduct(id))
+	case len(parts) == 3 && parts[0] == "variants" && post:
+		v := look(shop, func() *Variant { v, _ := shop.Variants.Get(id); return v })
+		if v == nil {
+			w.WriteHeader(http.StatusNotFound)
+			s.show(w, "gone", here)
+			return
+		}
+		there := here + "/products/" + number(v.Product.ID)
+		switch parts[2] {
+		case "save":
+			what, err := shop.saveVariant(v, r.PostForm)
+			s.done(w, r, there, what, err)
+		case "sell":
+			o, err := shop.CreateOrder(OrderSpec{Lines: []OrderLine{{id, 1}}})
+			what := ""
+			if err == nil {
+				what = "Sold one: order " + o.Name + "."
+			}
+			s.done(w, r, there, what, err)
+		case "delete":
+			s.done(w, r, there, "The variant was deleted.", shop.RemoveVariant(id))
+		default:
+			http.NotFound(w, r)
+		}
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// show writes a page.
+func (s *Simulator) show(w http.ResponseWriter, name string, data any) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if err := adminPages.ExecuteTemplate(w, name, data); err != nil {
+		s.log.Error("write page", "page", name, "error", err)
+	}
+}
+
+// back returns a browser from a form.
+func (s *Simulator) back(w http.ResponseWriter, r *http.Request, path string, err error) {
+	s.done(w, r, path, "Saved.", err)
+}
+
+// done returns a browser from a form, saying what was done or why it was not.
+func (s *Simulator) done(w http.ResponseWriter, r *http.Request, path, what string, err error) {
+	said := url.Values{"done": {what}}
+	if err != nil {
+		said = url.Values{"error": {err.Error()}}
+	}
+	if path != "" {
+		path = "ui/" + path
+	}
+	http.Redirect(w, r, "/_sim/"+path+"?"+said.Encode(), http.StatusSeeOther)
+}
+
+// said is what the form before led to.
+type said struct{ Done, Error string }
+
+func saidIn(form url.Values) said { return said{form.Get("done"), form.Get("error")} }
+
+// overview is the first page's data.
+type overview struct {
+	said
+	Shops   []Size
+	Apps    []appRow
+	Traffic Traffic
+	Faults  []faultKnob // Those that are on.
+}
+
+type appRow struct {
+	Shop, Name, ClientID string
+	Subscriptions        int
+	Bucket               graph.ThrottleStatus
+}
+
+func (s *Simulator) overview(form url.Values) overview {
+	out := overview{said: saidIn(form), Shops: s.sizes(), Traffic: s.Traffic()}
+	for _, size := range out.Shops {
+		for _, i := range s.Shop(size.Shop).installed() {
+			i.mu.Lock()
+			row := appRow{size.Shop, i.App.Name, i.App.ClientID, i.subscriptions.Len(), graph.ThrottleStatus{}}
+			bucket := i.bucket
+			i.mu.Unlock()
+			row.Bucket = bucket.Status()
+			out.Apps = append(out.Apps, row)
+		}
+	}
+	for _, knob := range faultKnobs(s.Faults()) {
+		if knob.On {
+			out.Faults = append(out.Faults, knob)
+		}
+	}
+	return out
+}
+
+// productList is a page of a shop's products.
+type productList struct {
+	said
+	Size       Size
+	Query      string
+	Rows       []productRow
+	Prev, Next template.URL // Queries of the pages around; empty where there is none.
+}
+
+type productRow struct {
+	ID                    int64
+	Title, Status, Vendor string
+	Variants              int
+	Stock                 int64
+	Price                 string
+}
+
+func (s *Shop) productList(form url.Values) productList {
+	out := productList{said: saidIn(form), Size: s.Size(), Query: strings.TrimSpace(form.Get("q"))}
+	after, _ := strconv.ParseInt(form.Get("after"), 10, 64)
+	before, _ := strconv.ParseInt(form.Get("before"), 10, 64)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	source := s.Products.After(after)
+	if before > 0 {
+		source = s.Products.Before(before)
+	}
+	words := strings.Fields(strings.ToLower(out.Query))
+	more, seen := false, 0
+	for p := range source {
+		if seen++; seen > maxSearched {
+			break
+		}
+		if !p.says(words) {
+			continue
+		}
+		if len(out.Rows) == adminProducts {
+			more = true
+			break
+		}
+		row := productRow{ID: p.ID, Title: p.Title, Status: p.Status, Vendor: p.Vendor, Variants: len(p.Variants), Stock: p.TotalInventory()}
+		low, high := p.Variants[0].Price, p.Variants[0].Price
+		for _, v := range p.Variants {
+			low, high = min(low, v.Price), max(high, v.Price)
+		}
+		if row.Price = low.String(); high > low {
+			row.Price += " – " + high.String()
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	if before > 0 {
+		slices.Reverse(out.Rows)
+	}
+	if len(out.Rows) == 0 {
+		return out
+	}
+	link := func(name string, id int64) template.URL {
+		query := url.Values{name: {number(id)}}
+		if out.Query != "" {
+			query.Set("q", out.Query)
+		}
+		return template.URL("?" + query.Encode())
+	}
+	if after > 0 || before > 0 && more {
+		out.Prev = link("before", out.Rows[0].ID)
+	}
+	if before > 0 || more {
+		out.Next = link("after", out.Rows[len(out.Rows)-1].ID)
+	}
+	return out
+}
+
+// says tells whether each word is somewhere in what a product is called.
+func (p *Product) says(words []string) bool {
+	if len(words) == 0 {
+		return true
+	}
+	text := strings.ToLower(p.Title + " " + p.Handle + " " + p.Vendor + " " + p.ProductType + " " + p.Status + " " + strings.Join(p.Tags, " "))
+	return !slices.ContainsFunc(words, func(word string) bool {
+		return !strings.Contains(text, word) &&
+			!slices.ContainsFunc(p.Variants, func(v *Variant) bool { return strings.Contains(strings.ToLower(v.SKU), word) })
+	})
+}
+
+// productPage is a product with some of its variants.
+type productPage struct {
+	said
+	Shop, Currency, GID, Handle string
+	ID                          int64
+	Title, Status, Vendor       string
+	UpdatedAt                   time.Time
+	Rows                        []variantRow
+	From, To, Of                int
+	Prev, Next                  int // Places where the pages around begin; -1 where there is none.
+}
+
+type variantRow struct {
+	ID              int64
+	Title, SKU      string
+	Price, Compared string
+	Tracked         bool
+	Levels          []levelRow
+}
+
+type levelRow struct {
+	Location  int64
+	Name      string
+	Available int64
+}
+
+func (s *Shop) productPage(id int64, form url.Values) *productPage {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p, ok := s.Products.Get(id)
+	if !ok {
+		return nil
+	}
+	out := &productPage{said: saidIn(form), Shop: s.Domain, Currency: s.Currency, GID: p.GID(), Handle: p.Handle, ID: id, Title: p.Title, Status: p.Status, Vendor: p.Vendor,
+		UpdatedAt: p.UpdatedAt, Of: len(p.Variants), Prev: -1, Next: -1}
+	from, _ := strconv.Atoi(form.Get("from"))
+	from = max(0, min(from, len(p.Variants)-1))
+	to := min(len(p.Variants), from+adminVariants)
+	out.From, out.To = from+1, to
+	if from > 0 {
+		out.Prev = max(0, from-adminVariants)
+	}
+	if to < len(p.Variants) {
+		out.Next = to
+	}
+	for _, v := range p.Variants[from:to] {
+		row := variantRow{ID: v.ID, Title: v.Title, SKU: v.SKU, Price: v.Price.String(), Tracked: v.Item.Tracked}
+		if v.CompareAtPrice != 0 {
+			row.Compared = v.CompareAtPrice.String()
+		}
+		for _, l := range v.Item.Levels {
+			if l.Shown() {
+				row.Levels = append(row.Levels, levelRow{l.Location.ID, l.Location.Name, l.Available})
+			}
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out
+}
+
+// saveVariant changes what a form changed of a variant, and nothing else: a
+// price that stays fires no webhook.
+func (s *Shop) saveVariant(v *Variant, form url.Values) (string, error) {
+	price, err := parseMoney(strings.TrimSpace(form.Get("price")))
+	if err != nil {
+		return "", fmt.Errorf("price: %w", err)
+	}
+	var compared Money
+	if text := strings.TrimSpace(form.Get("compared")); text != "" {
+		if compared, err = parseMoney(text); err != nil {
+			return "", fmt.Errorf("compare-at price: %w", err)
+		}
+	}
+	if price < 0 || compared < 0 {
+		return "", errors.New("a price is not below zero")
+	}
+	stock := make(map[int64]int64)
+	for name := range form {
+		if text, ok := strings.CutPrefix(name, "stock-"); ok {
+			location, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return "", fmt.Errorf("stock: no location %q", text)
+			}
+			if stock[location], err = strconv.ParseInt(strings.TrimSpace(form.Get(name)), 10, 64); err != nil {
+				return "", fmt.Errorf("stock: %q is not a whole number", form.Get(name))
+			}
+		}
+	}
+	label, changed := "", []string(nil)
+	moves := make(map[int64]int64)
+	s.mu.RLock()
+	label = v.label()
+	if v.Price != price || v.CompareAtPrice != compared {
+		changed = append(changed, "price "+price.String())
+	}
+	for _, l := range v.Item.Levels {
+		if units, given := stock[l.Location.ID]; given && units != l.Available {
+			moves[l.Location.ID] = units
+			changed = append(changed, fmt.Sprintf("%d at %s", units, l.Location.Name))
+		}
+	}
+	newPrice := v.Price != price || v.CompareAtPrice != compared
+	s.mu.RUnlock()
+	if newPrice {
+		if err := s.SetPrice(v.ID, price, compared); err != nil {
+			return "", err
+		}
+	}
+	for location, units := range moves {
+		if err := s.SetStock(v.Item.ID, location, units); err != nil {
+			return "", err
+		}
+	}
+	if len(changed) == 0 {
+		return "Nothing was changed.", nil
+	}
+	return label + ": " + strings.Join(changed, ", ") + ".", nil
+}
+
+// webhookLog is a page of the log of webhooks.
+type webhookLog struct {
+	said
+	Topic  string
+	Topics []string
+	Rows   []deliveryRow
+	Of     int
+}
+
+type deliveryRow struct {
+	Delivery
+	State string // What became of it, in a word or two.
+	Class string
+	Waits bool
+}
+
+func (s *Simulator) webhookLog(form url.Values) webhookLog {
+	c := s.hooks
+	out := webhookLog{said: saidIn(form), Topic: form.Get("topic")}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	topics := make(map[string]bool)
+	for _, d := range slices.Backward(c.log) {
+		topics[d.Topic] = true
+		if out.Topic != "" && d.Topic != out.Topic {
+			continue
+		}
+		out.Of++
+		if len(out.Rows) == adminDeliveries {
+			continue
+		}
+		row := deliveryRow{Delivery: *d}
+		row.Attempts = slices.Clone(d.Attempts)
+		slices.Reverse(row.Attempts)
+		switch {
+		case d.Lost:
+			row.State, row.Class = "lost", "bad"
+		case d.Skipped:
+			row.State, row.Class = "nothing to say", "dim"
+		case d.Accepted():
+			row.State, row.Class = "accepted", "good"
+		case d.Done:
+			row.State, row.Class = "given up", "bad"
+		case len(d.Attempts) > 0:
+			row.State, row.Class, row.Waits = "waits for a retry", "warn", true
+		default:
+			row.State, row.Class = "on its way", "dim"
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	for topic := range topics {
+		out.Topics = append(out.Topics, topic)
+	}
+	slices.Sort(out.Topics)
+	return out
+}
+
+// hurry makes a delivery that waits for its retry due now.
+func (c *courier) hurry(webhookID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, p := range c.queue {
+		if p.log.WebhookID == webhookID {
+			heap.Remove(&c.queue, i)
+			p.due = time.Now()
+			c.push(p)
+			return
+		}
+	}
+}
+
+// faultKnob is a fault as a form shows it.
+type faultKnob struct {
+	Name, Label, Sentence string
+	Input                 string // share, duration, check, number, text or lines.
+	Value                 string
+	On                    bool
+}
+
+// faultSentences say what each fault does. A fault without one shows its name.
+var faultSentences = map[string]string{
+	"lose":            "Share of webhooks never sent, by topic, one a line: “orders/create 1”. “*” stands for all other topics.",
+	"double":          "Share of webhooks sent twice under one webhook id.",
+	"fail":            "Share of attempts that do not arrive and are retried.",
+	"forge":           "Share of webhooks also sent tampered with and wrongly signed, before the true one.",
+	"reorder":         "Share of webhooks that up to two seconds of others overtake.",
+	"delay":           "Longest delay of each webhook.",
+	"throttle":        "Share of requests that find the budget spent.",
+	"server_error":    "Share of requests answered 502.",
+	"slow":            "How long every answer takes.",
+	"totals_lag":      "How long totalInventory shows what it was.",
+	"index_lag":       "How long a change is missing from searches.",
+	"token_lost":      "Share of tokens that are made and whose reply is lost.",
+	"omit_expires_in": "Replies with tokens lack their lifetimes.",
+}
+
+var durationType = reflect.TypeFor[Duration]()
+
+// faultKnobs are all faults in the order of their declaration.
+func faultKnobs(faults Faults) []faultKnob {
+	var out []faultKnob
+	values := reflect.ValueOf(faults)
+	for i := range values.NumField() {
+		name, _, _ := strings.Cut(values.Type().Field(i).Tag.Get("json"), ",")
+		if name == "-" || name == "" {
+			continue
+		}
+		label := strings.ReplaceAll(name, "_", " ")
+		knob := faultKnob{Name: name, Label: strings.ToUpper(label[:1]) + label[1:], Sentence: faultSentences[name], On: !values.Field(i).IsZero()}
+		switch value := values.Field(i); {
+		case value.Type() == durationType:
+			knob.Input, knob.Value = "duration", time.Duration(value.Int()).String()
+		case value.Kind() == reflect.Bool:
+			knob.Input = "check"
+		case value.Kind() == reflect.Float64:
+			knob.Input, knob.Value = "share", strconv.FormatFloat(value.Float(), 'f', -1, 64)
+		case value.Kind() == reflect.String:
+			knob.Input, knob.Value = "text", value.String()
+		case value.CanInt():
+			knob.Input, knob.Value = "number", strconv.FormatInt(value.Int(), 10)
+		case value.Kind() == reflect.Map && value.Type().Elem().Kind() == reflect.Float64:
+			knob.Input = "lines"
+			var lines []string
+			for _, key := range value.MapKeys() {
+				lines = append(lines, fmt.Sprintf("%s %v", key, value.MapIndex(key)))
+			}
+			slices.Sort(lines)
+			knob.Value = strings.Join(lines, "\n")
+			knob.On = len(lines) > 0
+		default: // Anything else is written as in the control API.
+			text, err := json.Marshal(value.Interface())
+			if err != nil {
+				continue
+			}
+			knob.Input, knob.Value = "json", string(text)
+		}
+		out = append(out, knob)
+	}
+	return out
+}
+
+// faultForm changes the faults to what a form says. A button of the form may
+// turn all of them off.
+func (s *Simulator) faultForm(form url.Values) error {
+	patch := make(map[string]any)
+	for _, knob := range faultKnobs(Faults{}) {
+		text := strings.TrimSpace(form.Get(knob.Name))
+		if form.Has("off") {
+			text = ""
+		} else if _, there := form[knob.Name]; !there && knob.Input != "check" {
+			continue
+		}
+		switch knob.Input {
+		case "duration":
+			if text == "" {
+				text = "0s"
+			}
+			patch[knob.Name] = text
+		case "check":
+			patch[knob.Name] = text != ""
+		case "text":
+			patch[knob.Name] = text
+		case "lines":
+			shares := make(map[string]float64)
+			for line := range strings.Lines(text) {
+				words := strings.Fields(line)
+				if len(words) == 0 {
+					continue
+				}
+				share, err := strconv.ParseFloat(words[len(words)-1], 64)
+				if err != nil || len(words) != 2 || !(share >= 0 && share <= 1) {
+					return fmt.Errorf("%s: %q is not a topic and a share between 0 and 1", knob.Label, strings.TrimSpace(line))
+				}
+				shares[words[0]] = share
+			}
+			patch[knob.Name] = shares
+		case "json":
+			if text == "" {
+				text = "null"
+			}
+			if !json.Valid([]byte(text)) {
+				return fmt.Errorf("%s: %q is not JSON", knob.Label, text)
+			}
+			patch[knob.Name] = json.RawMessage(text)
+		default:
+			if text == "" {
+				text = "0"
+			}
+			if _, err := strconv.ParseFloat(text, 64); err != nil {
+				return fmt.Errorf("%s: %q is not a number", knob.Label, text)
+			}
+			patch[knob.Name] = json.Number(text)
+		}
+	}
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return fmt.Errorf("faults: %w", err)
+	}
+	_, err = s.patchFaults(body)
+	return err
+}

@@ -1,0 +1,200 @@
+package simulator_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"stockroom/internal/simulator"
+)
+
+func TestCatalogueHasAsManyVariantsAsAsked(t *testing.T) {
+	for _, n := range []int{1, 10, 1003, 12_000} {
+		sim := simulator.New(simulator.Config{Seed: 3})
+		shop, err := sim.AddShop(domain, simulator.Catalogue{Variants: n, Goods: simulator.Trades()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := shop.Size().Variants; got != n {
+			t.Errorf("got %d variants, want %d", got, n)
+		}
+		most := 0
+		for p := range shop.Products.All() {
+			most = max(most, len(p.Variants))
+		}
+		if big := most == 2048; big != (n >= 10_000) {
+			t.Errorf("shop of %d variants: the largest product has %d", n, most)
+		}
+	}
+}
+
+func TestSameSeedGivesTheSameLargeCatalogue(t *testing.T) {
+	var shops [2]string
+	for i := range shops {
+		sim := simulator.New(simulator.Config{Seed: 3})
+		shop, err := sim.AddShop(domain, simulator.Catalogue{Variants: 500, Goods: simulator.Trades()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for p := range shop.Products.All() {
+			for _, v := range p.Variants {
+				shops[i] += fmt.Sprintln(p.GID(), p.Title, p.DescriptionHTML, v.GID(), v.SKU, v.Price, v.InventoryQuantity())
+			}
+		}
+	}
+	if shops[0] != shops[1] {
+		t.Error("the same seed gave two different shops")
+	}
+}
+
+// What a program must cope with is there in a shop of usual size.
+func TestCatalogueIsAsOddAsRealOnes(t *testing.T) {
+	sim := simulator.New(simulator.Config{Seed: 1})
+	shop, err := sim.AddShop(domain, simulator.Catalogue{Variants: 2000, Goods: simulator.Trades()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]bool)
+	skus := make(map[string]int)
+	for p := range shop.Products.All() {
+		found["long HTML"] = found["long HTML"] || len(p.DescriptionHTML) > 8000
+		found["no description"] = found["no description"] || p.DescriptionHTML == ""
+		found["emoji"] = found["emoji"] || strings.ContainsAny(p.Title, "🧦🌶💄🌿🚂")
+		found["right to left"] = found["right to left"] || strings.Contains(p.Title, "مرطب")
+		found["Korean"] = found["Korean"] || strings.Contains(p.Title, "칠교놀이")
+		found[p.Status] = true
+		for _, v := range p.Variants {
+			skus[v.SKU]++
+			found["oversold"] = found["oversold"] || v.InventoryQuantity() < 0
+			found["spaces around a sku"] = found["spaces around a sku"] || v.SKU != strings.TrimSpace(v.SKU)
+		}
+	}
+	found["no sku"] = skus[""] > 0
+	for sku, n := range skus {
+		found["shared sku"] = found["shared sku"] || sku != "" && n > 1
+	}
+	for d := range shop.Discounts.All() {
+		found[d.Typename] = true
+		found[d.Status(sim.Now())] = true
+	}
+	for c := range shop.Collections.All() {
+		if c.Smart() {
+			found["smart collection"] = true
+		} else {
+			found["manual collection"] = true
+		}
+	}
+	for _, want := range []string{
+		"long HTML", "no description", "emoji", "right to left", "Korean", "oversold", "spaces around a sku", "no sku", "shared sku",
+		"smart collection", "manual collection", "ACTIVE", "DRAFT", "ARCHIVED", "UNLISTED", "SCHEDULED", "EXPIRED",
+		"DiscountCodeBasic", "DiscountCodeBxgy", "DiscountCodeFreeShipping", "DiscountCodeApp",
+		"DiscountAutomaticBasic", "DiscountAutomaticBxgy", "DiscountAutomaticFreeShipping", "DiscountAutomaticApp",
+	} {
+		if !found[want] {
+			t.Errorf("nowhere: %s", want)
+		}
+	}
+}
+
+func TestPricesInYenHaveNoFraction(t *testing.T) {
+	sim := simulator.New(simulator.Config{Seed: 3})
+	shop, err := sim.AddShop(domain, simulator.Catalogue{Variants: 300, Currency: "JPY"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for v := range shop.Variants.All() {
+		if v.Price < 100_00 || v.Price%100 != 0 || v.CompareAtPrice%100 != 0 || v.Item.Cost%100 != 0 {
+			t.Fatalf("%s: price %s, compared at %s, cost %s", v.SKU, v.Price, v.CompareAtPrice, v.Item.Cost)
+		}
+	}
+}
+
+const csvHead = "Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,Option2 Value,Variant SKU,Variant Inventory Tracker,Variant Inventory Qty," +
+	"Variant Inventory Policy,Variant Price,Variant Compare At Price,Variant Requires Shipping,Variant Taxable,Variant Barcode,Image Src,Cost per item,Status\n"
+
+const csvFile = "\ufeff" + csvHead +
+	`tea,"Tea, ""green""","<p>Two
+lines</p>",茶與山,Tea & Coffee,"vegan, sale",TRUE,Weight,100 g,Tin,Red,TEA-1,shopify,12,deny,19.90,25.00,true,false,'0401,https://cdn.example.com/tea.jpg,7.5,active
+tea,,,,,,,,250 g,,Red,TEA-2,shopify,-3,continue,39,,true,true,,,,
+tea,,,,,,,,,,,,,,,,,,,,https://cdn.example.com/tea-2.jpg,,
+gift-card,Gift card,,,,,FALSE,Title,Default Title,,,,,,deny,50.00,,FALSE,TRUE,,,,draft
+`
+
+func TestShopIsMadeFromAProductExport(t *testing.T) {
+	products, err := simulator.ReadCSV(strings.NewReader(csvFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim := simulator.New(simulator.Config{Seed: 3})
+	shop, err := sim.AddShop(domain, simulator.Catalogue{CSV: products})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for p := range shop.Products.All() {
+		got = append(got, fmt.Sprintf("%s|%s|%q|%s|%v|%s|%v", p.Handle, p.Title, p.DescriptionHTML, p.Vendor, p.Tags, p.Status, p.PublishedAt.IsZero()))
+		for _, v := range p.Variants {
+			got = append(got, fmt.Sprintf("  %s|%s|%s|%s|%s|%d|%s|%s|%v|%v|%v", v.Title, v.SKU, v.Barcode, v.Price, v.CompareAtPrice, v.InventoryQuantity(),
+				v.Policy, v.Item.Cost, v.Taxable, v.Item.Tracked, v.Item.RequiresShipping))
+		}
+	}
+	want := []string{
+		`tea|Tea, "green"|"<p>Two\nlines</p>"|茶與山|[sale vegan]|ACTIVE|false`,
+		"  100 g / Red|TEA-1|0401|19.90|25.00|12|DENY|7.50|false|true|true",
+		"  250 g / Red|TEA-2||39.00|0.00|-3|CONTINUE|0.00|true|true|true",
+		`gift-card|Gift card|""|` + shop.Name + `|[]|DRAFT|true`,
+		"  Default Title|||50.00|0.00|0|DENY|0.00|true|false|false",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestBadProductFileIsRefusedByLine(t *testing.T) {
+	row := func(change func([]string)) string {
+		cells := make([]string, 23)
+		for i, cell := range map[int]string{0: "tea", 1: "Tea", 6: "TRUE", 7: "Weight", 8: "100 g", 15: "19.90"} {
+			cells[i] = cell
+		}
+		change(cells)
+		return strings.Join(cells, ",") + "\n"
+	}
+	set := func(at int, text string) func([]string) { return func(cells []string) { cells[at] = text } }
+	for name, test := range map[string]struct{ file, want string }{
+		"empty":          {"", "the file is empty"},
+		"something else": {"a,b\n1,2\n", "line 1: no column Handle"},
+		"only headings":  {csvHead, "no products"},
+		"no handle":      {csvHead + row(set(0, "")), "line 2: the column Handle"},
+		"no title":       {csvHead + row(set(1, "")), "line 2: the column Title"},
+		"price":          {csvHead + row(set(15, "1.234")), `line 2: Variant Price: "1.234"`},
+		"quantity":       {csvHead + row(set(13, "many")), `line 2: Variant Inventory Qty: "many"`},
+		"policy":         {csvHead + row(set(14, "maybe")), "line 2: Variant Inventory Policy"},
+		"published":      {csvHead + row(set(6, "soon")), `line 2: Published: "soon"`},
+		"status":         {csvHead + row(set(22, "gone")), "line 2: Status"},
+		"same variant":   {csvHead + row(set(0, "tea")) + row(set(1, "")), "line 3: handle \"tea\" has the variant \"100 g\" twice"},
+		"option":         {csvHead + row(set(0, "tea")) + row(set(8, "")), "line 3: Option1 Value"},
+		"quotes":         {csvHead + row(set(2, `"open`)), "line 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := simulator.ReadCSV(strings.NewReader(test.file))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func FuzzReadCSV(f *testing.F) {
+	f.Add(csvFile)
+	f.Add("Handle,Title\n,\na,b")
+	f.Fuzz(func(t *testing.T, file string) {
+		products, err := simulator.ReadCSV(strings.NewReader(file))
+		if err != nil {
+			return
+		}
+		if _, err := simulator.New(simulator.Config{}).AddShop(domain, simulator.Catalogue{CSV: products}); err != nil {
+			t.Error(err)
+		}
+	})
+}
