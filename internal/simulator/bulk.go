@@ -1,23 +1,39 @@
 package simulator
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/subtle"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/formatter"
-	"github.com/vektah/gqlparser/v2/parser"
-	"github.com/vektah/gqlparser/v2/validator"
-
 	"stockroom/internal/simulator/graph"
+)
+
+// How operations run. Source: "Perform bulk operations with the GraphQL Admin
+// API", 2026. How long they take is ours: as long as the reading does, and at
+// least a moment, so that each state can be seen.
+const (
+	maxBulkRunning = 5
+	bulkRetention  = 7 * 24 * time.Hour
+	bulkLongest    = 10 * 24 * time.Hour
+	bulkMoment     = 200 * time.Millisecond
+	bulkGlance     = 20 * time.Millisecond // How often a wait looks at a clock that may have been set.
+
+	bulkOpenRoots = 64     // Records whose lines are mixed with each other's.
+	bulkWindow    = 10_000 // Lines among which a line may be misplaced.
+	bulkCountStep = 500    // Lines between two counts that a poll sees.
 )
 
 // BulkOperation is a query that is answered in a file.
@@ -35,76 +51,148 @@ type BulkOperation struct {
 	URL             string // Empty is null.
 	PartialDataURL  string // Empty is null.
 
-	file string // The name in the URL.
-	data []byte // JSON Lines.
+	path      string // Of the file.
+	signature string // Without it the file is not given out.
+	cancel    context.CancelFunc
 }
 
 // GID is the operation's global id.
 func (b *BulkOperation) GID() string { return gid(typeBulk, b.ID) }
 
-// What a query in bulk may hold. Source: "Perform bulk operations with the
-// GraphQL Admin API", 2026.
-const (
-	maxBulkConnections = 5
-	maxBulkDepth       = 2
-	maxBulkQuery       = 65_535
-	bulkRetention      = 7 * 24 * time.Hour
-)
+// over tells whether nothing will change any more.
+func (b *BulkOperation) over() bool {
+	return !slices.Contains([]string{"CREATED", "RUNNING", "CANCELING"}, b.Status)
+}
 
-// startBulk answers the query at once, into memory; the operation itself is
-// shown as created first.
-func (i *Installation) startBulk(access Access, query string, group bool) (*BulkOperation, []UserError) {
-	refused := func(err error) (*BulkOperation, []UserError) {
-		return nil, []UserError{{Field: []string{"query"}, Message: err.Error(), Code: "INVALID"}}
+// shown is a copy as the API shows it at a time: the addresses of files end
+// after seven days.
+func (b *BulkOperation) shown(now time.Time) *BulkOperation {
+	out := *b
+	if b.over() && !now.Before(b.CompletedAt.Add(bulkRetention)) {
+		if out.Status == "COMPLETED" && out.URL != "" {
+			out.Status = "EXPIRED"
+		}
+		out.URL, out.PartialDataURL = "", ""
 	}
+	return &out
+}
+
+// bulkOffice is where operations of all shops run.
+type bulkOffice struct {
+	mu      sync.Mutex
+	dir     string // Of the files; empty while there is none.
+	closed  bool
+	cancels map[int64]context.CancelFunc
+	running sync.WaitGroup
+}
+
+// begin lets work run until it ends or the office closes.
+func (o *bulkOffice) begin(id int64, work func(ctx context.Context, dir string)) (context.CancelFunc, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return nil, errors.New("the simulator has stopped")
+	}
+	if o.dir == "" {
+		dir, err := os.MkdirTemp("", "stockroom-sim-bulk-")
+		if err != nil {
+			return nil, fmt.Errorf("make a folder for the files of bulk operations: %w", err)
+		}
+		o.dir, o.cancels = dir, make(map[int64]context.CancelFunc)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	o.cancels[id] = cancel
+	dir := o.dir
+	o.running.Go(func() {
+		work(ctx, dir)
+		cancel()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.cancels, id)
+	})
+	return cancel, nil
+}
+
+func (o *bulkOffice) open() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = false
+}
+
+// close cancels what runs and removes all files.
+func (o *bulkOffice) close() error {
+	o.mu.Lock()
+	o.closed = true
+	for _, cancel := range o.cancels {
+		cancel()
+	}
+	o.mu.Unlock()
+	o.running.Wait()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	dir := o.dir
+	o.dir = ""
+	if dir == "" {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+// startBulk begins an operation, or says what is wrong with the query.
+func (i *Installation) startBulk(access Access, query string, group bool) (*BulkOperation, []UserError) {
+	sim := i.Shop.sim
 	run := &bulkRun{schema: schemaOf(access.APIVersion), shop: i.Shop, access: access}
 	if err := run.prepare(query); err != nil {
-		return refused(err)
+		return nil, []UserError{{Field: []string{"query"}, Message: err.Error(), Code: "INVALID"}}
 	}
-	b := &BulkOperation{ID: i.Shop.sim.next(), Type: "QUERY", Status: "CREATED", Query: query, CreatedAt: second(access.Now)}
-	started := *b
-	err := run.answer()
-	b.CompletedAt = second(i.Shop.sim.Now())
-	var denied *graph.Error
-	switch {
-	case errors.As(err, &denied) && denied.Extensions["code"] == graph.CodeAccessDenied:
-		b.Status, b.ErrorCode = "FAILED", "ACCESS_DENIED"
-	case err != nil:
-		b.Status, b.ErrorCode = "FAILED", "INTERNAL_SERVER_ERROR"
-	default:
-		b.Status, b.ObjectCount, b.RootObjectCount = "COMPLETED", int64(len(run.lines)), run.roots
-		if !group { // Nothing is promised then; parents come first, level by level.
-			slices.SortStableFunc(run.lines, func(x, y bulkLine) int { return x.depth - y.depth })
-		}
-		for _, line := range run.lines {
-			b.data = append(append(b.data, line.text...), '\n')
-		}
-		if b.FileSize = int64(len(b.data)); b.FileSize > 0 {
-			b.file = i.Shop.sim.text(32)
-			b.URL = i.Shop.sim.config.BaseURL + "/_sim/bulk/" + b.file
-		}
+	b := &BulkOperation{ID: sim.next(), Type: "QUERY", Status: "CREATED", Query: query, CreatedAt: second(access.Now), signature: sim.text(32)}
+	work := bulkWork{installation: i, operation: b, run: run, group: group,
+		rng: rand.New(rand.NewPCG(sim.config.Seed, uint64(b.ID))), faults: sim.Faults()}
+	for fault, share := range map[*bool]float64{&work.cut: work.faults.BulkCut, &work.mixed: work.faults.BulkReorder,
+		&work.stops: work.faults.BulkCancel, &work.fails: work.faults.BulkFail, &work.stuck: work.faults.BulkStuck} {
+		*fault = share > 0 && sim.chancy(share)
 	}
+
 	i.mu.Lock()
-	i.bulk = append(i.bulk, b)
-	i.mu.Unlock()
-	i.Shop.tell(i, "bulk_operations/finish", b.GID(), func(sendOptions) map[string]any {
-		return map[string]any{
-			"admin_graphql_api_id": b.GID(), "status": strings.ToLower(b.Status), "type": "query", "error_code": orNull(strings.ToLower(b.ErrorCode)),
-			"created_at": b.CreatedAt.Format(time.RFC3339), "completed_at": b.CompletedAt.Format(time.RFC3339),
+	defer i.mu.Unlock()
+	var running []string
+	for _, other := range i.bulk {
+		if !other.over() {
+			running = append(running, other.GID())
 		}
-	})
-	return &started, nil
+	}
+	if len(running) >= maxBulkRunning {
+		return nil, []UserError{{Code: "OPERATION_IN_PROGRESS",
+			Message: "A bulk query operation for this app and shop is already in progress: " + strings.Join(running, ", ") + "."}}
+	}
+	cancel, err := sim.bulk.begin(b.ID, work.do)
+	if err != nil {
+		return nil, []UserError{{Message: err.Error(), Code: "INVALID"}}
+	}
+	b.cancel = cancel
+	i.bulk = append(i.bulk, b)
+	return b.shown(access.Now), nil
 }
 
-// cancelBulk finds the operation over already.
-func (i *Installation) cancelBulk(_ Access, id int64) (*BulkOperation, []UserError) {
-	b := i.bulkOperation(id)
-	if b == nil {
+// cancelBulk asks an operation to end. It is canceled a moment later.
+func (i *Installation) cancelBulk(access Access, id int64) (*BulkOperation, []UserError) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	at := slices.IndexFunc(i.bulk, func(b *BulkOperation) bool { return b.ID == id })
+	if at < 0 {
 		return nil, []UserError{{Field: []string{"id"}, Message: "Bulk operation does not exist"}}
 	}
-	return b, []UserError{{Message: "A bulk operation cannot be canceled when it is " + strings.ToLower(b.Status)}}
+	b := i.bulk[at]
+	if b.over() {
+		shown := b.shown(access.Now)
+		return shown, []UserError{{Message: "A bulk operation cannot be canceled when it is " + strings.ToLower(shown.Status)}}
+	}
+	b.Status = "CANCELING"
+	b.cancel()
+	return b.shown(access.Now), nil
 }
 
+// bulkOperation is a copy of the operation of a number, or nil.
 func (i *Installation) bulkOperation(id int64) *BulkOperation {
 	for _, b := range i.bulkOperations() {
 		if b.ID == id {
@@ -116,332 +204,359 @@ func (i *Installation) bulkOperation(id int64) *BulkOperation {
 
 // bulkOperations are copies of all, by number.
 func (i *Installation) bulkOperations() []*BulkOperation {
+	now := i.Shop.sim.Now()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return each(i.bulk, func(b *BulkOperation) *BulkOperation { shown := *b; return &shown })
+	return each(i.bulk, func(b *BulkOperation) *BulkOperation { return b.shown(now) })
 }
 
-// bulkFile is the file of a name, while it is kept.
-func (s *Simulator) bulkFile(name string) ([]byte, bool) {
-	for _, shop := range s.Shops() {
-		for _, i := range shop.installed() {
-			for _, b := range i.bulkOperations() {
-				if name != "" && b.file == name && s.Now().Before(b.CompletedAt.Add(bulkRetention)) {
-					return b.data, true
-				}
+// bulkWork is an operation while it runs, and what will go wrong with it.
+type bulkWork struct {
+	installation *Installation
+	operation    *BulkOperation // Guarded by the installation's mu.
+	run          *bulkRun
+	group        bool
+	rng          *rand.Rand
+	faults       Faults
+
+	cut, mixed, stops, fails, stuck bool
+}
+
+// do runs it from CREATED to its end.
+func (k *bulkWork) do(ctx context.Context, dir string) {
+	sim := k.installation.Shop.sim
+	begun, clock := time.Now(), sim.Now()
+	// Drawn here, where nobody else draws.
+	share := 0.5 + k.rng.Float64()/2
+	whole := time.Duration(share * float64(max(bulkMoment, time.Duration(k.faults.BulkTime))))
+	part := 0.2 + 0.6*k.rng.Float64()
+
+	until := func(d time.Duration) bool { return k.wait(ctx, begun, clock, d) }
+	if !until(whole / 4) {
+		k.end("CANCELED", "")
+		return
+	}
+	k.set(func(b *BulkOperation) {
+		if b.Status == "CREATED" {
+			b.Status = "RUNNING"
+		}
+	})
+	path := filepath.Join(dir, strconv.FormatInt(k.operation.ID, 10)+".jsonl")
+	size, err := k.fill(ctx, path)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		code := graph.CodeInternal
+		if refused, ok := errors.AsType[*graph.Error](err); ok && refused.Extensions["code"] == graph.CodeAccessDenied {
+			code = graph.CodeAccessDenied
+		} else {
+			sim.log.Error("run bulk operation", "shop", k.installation.Shop.Domain, "operation", k.operation.ID, "error", err)
+		}
+		k.fail(code, path, 1)
+		return
+	case k.stuck:
+		if until(bulkLongest) {
+			k.fail("TIMEOUT", path, part)
+			return
+		}
+	case k.stops:
+		if until(time.Duration(part * float64(whole))) {
+			k.set(func(b *BulkOperation) { b.Status = "CANCELING" })
+		}
+	case until(whole):
+		if k.fails {
+			k.fail(graph.CodeInternal, path, part)
+			return
+		}
+		if k.cut && size > 0 {
+			if err := os.Truncate(path, int64(part*float64(size))); err != nil {
+				sim.log.Error("cut bulk file", "error", err)
 			}
 		}
+		k.set(func(b *BulkOperation) {
+			if b.FileSize = size; size > 0 {
+				b.path, b.URL = path, k.address()
+			}
+		})
+		k.end("COMPLETED", "")
+		return
 	}
-	return nil, false
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		sim.log.Error("remove the file of a canceled bulk operation", "error", err)
+	}
+	k.end("CANCELED", "")
 }
 
-// bulkRun answers one query in bulk: it asks for it page by page, as an app
-// would that has no budget, and writes a line for each node.
-type bulkRun struct {
-	schema *graph.Schema
-	shop   *Shop
-	access Access
-	query  *ast.QueryDocument
-	top    *ast.Field
-	lines  []bulkLine
-	roots  int64
+// wait returns when d has passed since the operation began, by the
+// simulator's clock or by the machine's; false where it was canceled.
+func (k *bulkWork) wait(ctx context.Context, begun, clock time.Time, d time.Duration) bool {
+	sim := k.installation.Shop.sim
+	glance := bulkGlance
+	for ctx.Err() == nil {
+		left := min(d-time.Since(begun), clock.Add(d).Sub(sim.Now()))
+		if left <= 0 {
+			return true
+		}
+		pause(ctx, min(left, glance))
+		glance = min(2*glance, time.Second)
+	}
+	return false
 }
 
-type bulkLine struct {
-	depth int
-	text  []byte
+func (k *bulkWork) set(change func(*BulkOperation)) {
+	k.installation.mu.Lock()
+	defer k.installation.mu.Unlock()
+	change(k.operation)
 }
 
-// bulkRefusal is why a query is not run in bulk, in the words of a user error.
-type bulkRefusal string
+// address is where the file will be had.
+func (k *bulkWork) address() string {
+	sim := k.installation.Shop.sim
+	return fmt.Sprintf("%s/_sim/bulk/%d.jsonl?Expires=%d&Signature=%s", sim.config.BaseURL, k.operation.ID,
+		sim.Now().Add(bulkRetention).Unix(), k.operation.signature)
+}
 
-func (r bulkRefusal) Error() string { return string(r) }
-
-// prepare refuses what cannot be answered in bulk.
-func (r *bulkRun) prepare(text string) error {
-	if len(text) > maxBulkQuery {
-		return bulkRefusal("Bulk queries cannot be longer than 65,535 bytes.")
-	}
-	if _, problems := r.schema.Prepare(graph.Request{Query: text}); len(problems) > 0 {
-		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %s", problems[0].Message))
-	}
-	document, err := parser.ParseQuery(&ast.Source{Input: text})
+// fail ends it, with the given part of its lines where there are any.
+func (k *bulkWork) fail(code, path string, part float64) {
+	lines, roots, err := keepLines(path, part)
 	if err != nil {
-		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %v", err))
+		k.installation.Shop.sim.log.Error("keep part of a bulk file", "error", err)
 	}
-	if found := validator.ValidateWithRules(r.schema.AST(), document, nil); len(found) > 0 {
-		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %v", found[0]))
+	k.set(func(b *BulkOperation) {
+		if b.ObjectCount, b.RootObjectCount = lines, roots; lines > 0 {
+			b.path, b.PartialDataURL = path, k.address()
+		}
+	})
+	k.end("FAILED", code)
+}
+
+// end sets the last state and tells of it.
+func (k *bulkWork) end(status, code string) {
+	i := k.installation
+	now := i.Shop.sim.Now()
+	var b BulkOperation
+	installed := false
+	k.set(func(operation *BulkOperation) {
+		operation.Status, operation.ErrorCode, operation.CompletedAt = status, code, second(now)
+		b, installed = *operation, !i.installedAt.IsZero()
+	})
+	if !installed {
+		return
 	}
-	operation := document.Operations[0]
-	if operation.Operation != ast.Query {
-		return bulkRefusal("Only queries can be run in bulk.")
+	i.Shop.tell(i, "bulk_operations/finish", b.GID(), func(sendOptions) map[string]any {
+		return map[string]any{
+			"admin_graphql_api_id": b.GID(), "status": strings.ToLower(b.Status), "type": "query", "error_code": orNull(strings.ToLower(b.ErrorCode)),
+			"created_at": b.CreatedAt.Format(time.RFC3339), "completed_at": b.CompletedAt.Format(time.RFC3339),
+		}
+	})
+}
+
+// fill writes the file, and counts.
+func (k *bulkWork) fill(ctx context.Context, path string) (size int64, err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, fmt.Errorf("make bulk file: %w", err)
 	}
-	top, ok := operation.SelectionSet[0].(*ast.Field)
-	if !ok || len(operation.SelectionSet) != 1 {
-		return bulkRefusal("Bulk queries must have a single top-level field.")
-	}
-	if top.Name == "node" || top.Name == "nodes" {
-		return bulkRefusal("Bulk queries cannot use the top-level fields node and nodes.")
-	}
-	r.query, r.top = document, top
-	count := 0
-	if err := r.check(ast.SelectionSet{top}, 0, &count, true, false); err != nil {
+	defer func() { err = errors.Join(err, file.Close()) }()
+	out := bufio.NewWriterSize(file, 256<<10)
+	put := func(line []byte) error {
+		size += int64(len(line))
+		_, err := out.Write(line)
 		return err
 	}
-	if count == 0 {
-		return bulkRefusal("Bulk queries must contain at least one connection.")
+	var order lineOrder = inTurn(put)
+	switch {
+	case k.mixed:
+		order = &anyOrder{put: put, rng: k.rng}
+	case !k.group:
+		order = &mixedRoots{put: put, rng: k.rng}
 	}
-	if count > maxBulkConnections {
-		return bulkRefusal("Bulk queries cannot contain more than 5 connections.")
+	var lines, roots int64
+	count := func() {
+		k.set(func(b *BulkOperation) { b.ObjectCount, b.RootObjectCount = lines, roots })
 	}
+	k.run.write = func(root bool, line []byte) error {
+		if lines++; root {
+			roots++
+		}
+		if lines%bulkCountStep == 0 {
+			count()
+		}
+		return order.add(root, line)
+	}
+	err = k.run.answer(ctx)
+	// What was read is kept beside an error: it is the partial data.
+	err = errors.Join(err, order.rest(), out.Flush())
+	count()
+	return size, err
+}
+
+// lineOrder decides in which order lines are written.
+type lineOrder interface {
+	add(root bool, line []byte) error
+	rest() error // Writes what was held back.
+}
+
+// inTurn writes each line at once, children right after their parent.
+type inTurn func([]byte) error
+
+func (o inTurn) add(_ bool, line []byte) error { return o(line) }
+func (o inTurn) rest() error                   { return nil }
+
+// mixedRoots mixes the lines of several root records. A child comes after its
+// parent still, with lines of others between: the guide says so much of it.
+type mixedRoots struct {
+	put  func([]byte) error
+	rng  *rand.Rand
+	open [][][]byte // The lines held back, by root; the last is being added to.
+}
+
+func (o *mixedRoots) add(root bool, line []byte) error {
+	if root || len(o.open) == 0 {
+		for len(o.open) >= bulkOpenRoots {
+			if err := o.one(); err != nil {
+				return err
+			}
+		}
+		o.open = append(o.open, nil)
+	}
+	last := len(o.open) - 1
+	o.open[last] = append(o.open[last], line)
 	return nil
 }
 
-func isConnectionField(f *ast.Field) bool {
-	return f.Definition != nil && strings.HasSuffix(f.Definition.Type.Name(), "Connection")
-}
-
-// check walks a selection, and makes each connection a page of all it can show.
-func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, inList bool) error {
-	for _, selected := range set {
-		var inner ast.SelectionSet
-		switch selected := selected.(type) {
-		case *ast.InlineFragment:
-			if err := r.check(selected.SelectionSet, depth, count, hasID || selectsID(selected.SelectionSet), inList); err != nil {
-				return err
-			}
-			continue
-		case *ast.FragmentSpread:
-			if err := r.check(selected.Definition.SelectionSet, depth, count, hasID || selectsID(selected.Definition.SelectionSet), inList); err != nil {
-				return err
-			}
-			continue
-		case *ast.Field:
-			inner = selected.SelectionSet
-			if !isConnectionField(selected) {
-				list := inList || selected.Definition != nil && selected.Definition.Type.Elem != nil
-				if err := r.check(inner, depth, count, selectsID(inner), list); err != nil {
-					return err
-				}
-				continue
-			}
-			*count++
-			switch {
-			case inList:
-				return bulkRefusal("Queries that contain a connection field within a list field are not currently supported.")
-			case depth > maxBulkDepth:
-				return bulkRefusal("Bulk queries cannot contain connections with a nesting depth greater than 2.")
-			case depth > 0 && !hasID:
-				return bulkRefusal("The parent field for a nested connection must select the 'id' field without an alias and must be of 'ID!' type.")
-			}
-			node := edgesNode(inner)
-			if node == nil {
-				return bulkRefusal(fmt.Sprintf("Connection fields must select edges { node { ... } }: %s", selected.Name))
-			}
-			if err := r.check(node.SelectionSet, depth+1, count, selectsID(node.SelectionSet), false); err != nil {
-				return err
-			}
-			selected.Arguments = slices.DeleteFunc(selected.Arguments, func(a *ast.Argument) bool {
-				return slices.Contains([]string{"first", "last", "after", "before"}, a.Name)
-			})
-			selected.Arguments = append(selected.Arguments, &ast.Argument{Name: "first", Value: &ast.Value{Kind: ast.IntValue, Raw: strconv.Itoa(graph.MaxPage)}})
-			selected.SelectionSet = ast.SelectionSet{
-				&ast.Field{Alias: "edges", Name: "edges", SelectionSet: ast.SelectionSet{node}},
-				&ast.Field{Alias: "pageInfo", Name: "pageInfo", SelectionSet: ast.SelectionSet{
-					&ast.Field{Alias: "hasNextPage", Name: "hasNextPage"}, &ast.Field{Alias: "endCursor", Name: "endCursor"}}},
-			}
-		}
+// one writes the next line of any root.
+func (o *mixedRoots) one() error {
+	at := o.rng.IntN(len(o.open))
+	line := o.open[at][0]
+	if o.open[at] = o.open[at][1:]; len(o.open[at]) == 0 {
+		o.open = slices.Delete(o.open, at, at+1)
 	}
-	return nil
+	return o.put(line)
 }
 
-// selectsID tells whether a selection, or a fragment in it, has the id under its own name.
-func selectsID(set ast.SelectionSet) bool {
-	return slices.ContainsFunc(set, func(s ast.Selection) bool {
-		switch s := s.(type) {
-		case *ast.Field:
-			return s.Name == "id" && s.Alias == "id"
-		case *ast.InlineFragment:
-			return selectsID(s.SelectionSet)
-		case *ast.FragmentSpread:
-			return selectsID(s.Definition.SelectionSet)
-		}
-		return false
-	})
-}
-
-// edgesNode is the node that a connection selects by way of edges.
-func edgesNode(set ast.SelectionSet) (node *ast.Field) {
-	for _, selected := range set {
-		f, ok := selected.(*ast.Field)
-		if !ok || f.Name == "nodes" {
-			return nil
-		}
-		if f.Name != "edges" {
-			continue
-		}
-		for _, inner := range f.SelectionSet {
-			if n, ok := inner.(*ast.Field); ok && n.Name == "node" {
-				node = n
-			}
-		}
-	}
-	return node
-}
-
-// answer asks for all pages of the top field.
-func (r *bulkRun) answer() error {
-	if !isConnectionField(r.top) { // A single object, with connections below it.
-		data, err := r.ask(ast.SelectionSet{r.top})
-		if err != nil {
+func (o *mixedRoots) rest() error {
+	for len(o.open) > 0 {
+		if err := o.one(); err != nil {
 			return err
 		}
-		if object, ok := data[r.top.Alias].(map[string]any); ok {
-			return r.line(object, r.top.SelectionSet, "", 0)
-		}
+	}
+	return nil
+}
+
+// anyOrder misplaces lines at random: children may come before their parents.
+type anyOrder struct {
+	put  func([]byte) error
+	rng  *rand.Rand
+	held [][]byte
+}
+
+func (o *anyOrder) add(_ bool, line []byte) error {
+	if len(o.held) < bulkWindow {
+		o.held = append(o.held, line)
 		return nil
 	}
-	return r.pages(r.top, "", 0, func(page *ast.Field) (any, error) {
-		data, err := r.ask(ast.SelectionSet{page})
-		return data[page.Alias], err
-	}, nil)
+	at := o.rng.IntN(len(o.held))
+	line, o.held[at] = o.held[at], line
+	return o.put(line)
 }
 
-// ask answers a selection of the root.
-func (r *bulkRun) ask(set ast.SelectionSet) (map[string]any, error) {
-	var text bytes.Buffer
-	formatter.NewFormatter(&text).FormatQueryDocument(&ast.QueryDocument{
-		Operations: ast.OperationList{{Operation: ast.Query, SelectionSet: set}}, Fragments: r.used(set),
-	})
-	op, problems := r.schema.Prepare(graph.Request{Query: text.String()})
-	if len(problems) > 0 {
-		return nil, problems[0]
-	}
-	result := r.shop.execute(context.Background(), r.access, op)
-	if len(result.Errors) > 0 {
-		return nil, result.Errors[0]
-	}
-	var data map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(result.Data))
-	decoder.UseNumber()
-	if err := decoder.Decode(&data); err != nil {
-		return nil, fmt.Errorf("read page: %w", err)
-	}
-	return data, nil
-}
-
-// used are the fragments that a selection spreads.
-func (r *bulkRun) used(set ast.SelectionSet) (out ast.FragmentDefinitionList) {
-	seen := map[string]*ast.FragmentDefinition{}
-	var walk func(ast.SelectionSet)
-	walk = func(set ast.SelectionSet) {
-		for _, selected := range set {
-			switch selected := selected.(type) {
-			case *ast.Field:
-				walk(selected.SelectionSet)
-			case *ast.InlineFragment:
-				walk(selected.SelectionSet)
-			case *ast.FragmentSpread:
-				if seen[selected.Name] == nil {
-					seen[selected.Name] = selected.Definition
-					walk(selected.Definition.SelectionSet)
-				}
-			}
-		}
-	}
-	walk(set)
-	for _, name := range slices.Sorted(maps.Keys(seen)) {
-		out = append(out, seen[name])
-	}
-	return out
-}
-
-// pages writes the lines of a connection; first is its first page where that
-// is known already.
-func (r *bulkRun) pages(connection *ast.Field, parent string, depth int, next func(*ast.Field) (any, error), first any) error {
-	page := *connection
-	for value := first; ; {
-		if value == nil {
-			got, err := next(&page)
-			if err != nil {
-				return err
-			}
-			value = got
-		}
-		shown, ok := value.(map[string]any)
-		if !ok {
-			return nil
-		}
-		edges, _ := shown["edges"].([]any)
-		for _, edge := range edges {
-			node, _ := edge.(map[string]any)["node"].(map[string]any)
-			if err := r.line(node, edgesNode(connection.SelectionSet).SelectionSet, parent, depth); err != nil {
-				return err
-			}
-		}
-		info, _ := shown["pageInfo"].(map[string]any)
-		if info["hasNextPage"] != true {
-			return nil
-		}
-		page.Arguments = append(slices.Clone(connection.Arguments), &ast.Argument{Name: "after", Value: &ast.Value{Kind: ast.StringValue, Raw: fmt.Sprint(info["endCursor"])}})
-		value = nil
-	}
-}
-
-// line writes a node without its connections, and then theirs.
-func (r *bulkRun) line(node map[string]any, set ast.SelectionSet, parent string, depth int) error {
-	type nested struct {
-		field *ast.Field
-		owner string
-		value any
-	}
-	var below []nested
-	var lift func(object map[string]any, set ast.SelectionSet)
-	lift = func(object map[string]any, set ast.SelectionSet) {
-		for _, selected := range set {
-			switch selected := selected.(type) {
-			case *ast.InlineFragment:
-				lift(object, selected.SelectionSet)
-			case *ast.FragmentSpread:
-				lift(object, selected.Definition.SelectionSet)
-			case *ast.Field:
-				value, there := object[selected.Alias]
-				if isConnectionField(selected) {
-					if delete(object, selected.Alias); there && value != nil {
-						below = append(below, nested{selected, fmt.Sprint(object["id"]), value})
-					}
-				} else if inner, ok := value.(map[string]any); ok {
-					lift(inner, selected.SelectionSet)
-				}
-			}
-		}
-	}
-	lift(node, set)
-	if parent != "" {
-		node["__parentId"] = parent
-	} else {
-		r.roots++
-	}
-	text, err := json.Marshal(node)
-	if err != nil {
-		return fmt.Errorf("write line: %w", err)
-	}
-	// Recorded: the files escape slashes.
-	r.lines = append(r.lines, bulkLine{depth, bytes.ReplaceAll(text, []byte("/"), []byte(`\/`))})
-	for _, n := range below {
-		kind, _, _, _ := parseGID(n.owner)
-		next := func(page *ast.Field) (any, error) {
-			data, err := r.ask(ast.SelectionSet{&ast.Field{Alias: "node", Name: "node",
-				Arguments:    ast.ArgumentList{{Name: "id", Value: &ast.Value{Kind: ast.StringValue, Raw: n.owner}}},
-				SelectionSet: ast.SelectionSet{&ast.InlineFragment{TypeCondition: kind, SelectionSet: ast.SelectionSet{page}}}}})
-			if err != nil {
-				return nil, err
-			}
-			owner, _ := data["node"].(map[string]any)
-			return owner[page.Alias], nil
-		}
-		if err := r.pages(n.field, n.owner, depth+1, next, n.value); err != nil {
+func (o *anyOrder) rest() error {
+	o.rng.Shuffle(len(o.held), func(a, b int) { o.held[a], o.held[b] = o.held[b], o.held[a] })
+	for _, line := range o.held {
+		if err := o.put(line); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// keepLines cuts a file after about the given part of it, at the end of a
+// line, and counts what is left.
+func keepLines(path string, part float64) (lines, roots int64, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	limit, kept := int64(part*float64(info.Size())), int64(0)
+	for reader := bufio.NewReader(file); ; {
+		line, err := reader.ReadBytes('\n')
+		if err != nil || kept+int64(len(line)) > limit {
+			break
+		}
+		kept += int64(len(line))
+		// Inside a string the quotes would be escaped.
+		if lines++; !bytes.Contains(line, []byte(`"__parentId":`)) {
+			roots++
+		}
+	}
+	return lines, roots, file.Truncate(kept)
+}
+
+// serveBulk gives out the file of an operation, as the storage does that
+// Shopify's addresses lead to: to whoever has the whole address, for seven days.
+func (s *Simulator) serveBulk(w http.ResponseWriter, r *http.Request, name string) {
+	b := s.bulkByName(name)
+	query := r.URL.Query()
+	switch {
+	case b == nil || b.path == "":
+		http.Error(w, "<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>", http.StatusNotFound)
+		return
+	case subtle.ConstantTimeCompare([]byte(query.Get("Signature")), []byte(b.signature)) != 1:
+		http.Error(w, "<?xml version='1.0' encoding='UTF-8'?><Error><Code>SignatureDoesNotMatch</Code><Message>Access denied.</Message></Error>", http.StatusForbidden)
+		return
+	case b.shown(s.Now()).URL == "" && b.shown(s.Now()).PartialDataURL == "":
+		http.Error(w, "<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code><Message>Invalid argument.</Message></Error>", http.StatusBadRequest)
+		return
+	}
+	file, err := os.Open(b.path)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/jsonl")
+	w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+	if _, err := io.Copy(w, file); err != nil {
+		s.log.Info("send bulk file", "operation", b.ID, "error", err) // The caller may be gone.
+	}
+}
+
+// bulkByName finds the operation of a file's name.
+func (s *Simulator) bulkByName(name string) *BulkOperation {
+	id, err := strconv.ParseInt(strings.TrimSuffix(name, ".jsonl"), 10, 64)
+	if err != nil {
+		return nil
+	}
+	for _, shop := range s.Shops() {
+		shop.installMu.Lock()
+		installations := make([]*Installation, 0, len(shop.installations))
+		for _, i := range shop.installations {
+			installations = append(installations, i)
+		}
+		shop.installMu.Unlock()
+		for _, i := range installations {
+			i.mu.Lock()
+			at := slices.IndexFunc(i.bulk, func(b *BulkOperation) bool { return b.ID == id })
+			if at >= 0 {
+				found := *i.bulk[at]
+				i.mu.Unlock()
+				return &found
+			}
+			i.mu.Unlock()
 		}
 	}
 	return nil

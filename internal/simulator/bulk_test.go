@@ -5,15 +5,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"stockroom/internal/simulator"
 )
 
 const runBulk = `mutation($q: String!, $g: Boolean!) { bulkOperationRunQuery(query: $q, groupObjects: $g) { bulkOperation { id status objectCount url } userErrors { field message code } } }`
 
-type bulkState struct{ ID, Type, Status, ErrorCode, ObjectCount, RootObjectCount, FileSize, URL, CompletedAt string }
+type bulkState struct{ ID, Type, Status, ErrorCode, ObjectCount, RootObjectCount, FileSize, URL, PartialDataURL, CompletedAt string }
 
 // bulk runs a query and returns the operation once it is over, and its lines.
 func (c client) bulk(query string, group bool) (bulkState, []map[string]any) {
@@ -29,9 +33,7 @@ func (c client) bulk(query string, group bool) (bulkState, []map[string]any) {
 	if b.Status != "CREATED" || b.ObjectCount != "0" || b.URL != "" {
 		c.w.t.Fatalf("started %+v", started)
 	}
-	var polled struct{ BulkOperation bulkState }
-	c.get(&polled, `query($id: ID!) { bulkOperation(id: $id) { id type status errorCode objectCount rootObjectCount fileSize url completedAt } }`, "id", b.ID)
-	b = polled.BulkOperation
+	b = c.over(b.ID)
 	if b.URL == "" {
 		return b, nil
 	}
@@ -56,6 +58,198 @@ func (c client) bulk(query string, group bool) (bulkState, []map[string]any) {
 		lines = append(lines, object)
 	}
 	return b, lines
+}
+
+// over polls an operation, as apps do, until nothing will change any more.
+func (c client) over(id string) bulkState {
+	c.w.t.Helper()
+	return c.until(id, "COMPLETED", "FAILED", "CANCELED", "EXPIRED")
+}
+
+func (c client) until(id string, states ...string) bulkState {
+	c.w.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if b := c.poll(id); slices.Contains(states, b.Status) {
+			return b
+		}
+		select {
+		case <-tick.C:
+		case <-c.w.t.Context().Done():
+			c.w.t.Fatal("the operation does not get there")
+		}
+	}
+}
+
+func (c client) poll(id string) bulkState {
+	c.w.t.Helper()
+	var polled struct{ BulkOperation bulkState }
+	c.get(&polled, `query($id: ID!) { bulkOperation(id: $id) { id type status errorCode objectCount rootObjectCount fileSize url partialDataUrl completedAt } }`, "id", id)
+	return polled.BulkOperation
+}
+
+// start begins an operation and returns its id, or the complaint.
+func (c client) start(query string) (id string, problem error) {
+	c.w.t.Helper()
+	var started struct {
+		BulkOperationRunQuery struct {
+			BulkOperation *bulkState
+			UserErrors    []struct {
+				Field         []string
+				Message, Code string
+			}
+		}
+	}
+	c.get(&started, runBulk, "q", query, "g", true)
+	if errs := started.BulkOperationRunQuery.UserErrors; len(errs) > 0 {
+		return "", fmt.Errorf("%v %s: %s", errs[0].Field, errs[0].Code, errs[0].Message)
+	}
+	return started.BulkOperationRunQuery.BulkOperation.ID, nil
+}
+
+const allVariants = `{ products { edges { node { id variants { edges { node { id } } } } } } }`
+
+// listen lets the app hear of operations that are over.
+func (c client) listen() {
+	c.w.t.Helper()
+	access := c.w.shop.AccessOf(c.token)
+	access.APIVersion = "2026-10"
+	if _, errs := access.Installation.Subscribe(access, simulator.Subscription{Topic: "BULK_OPERATIONS_FINISH", URI: c.w.inbox.URL}); errs != nil {
+		c.w.t.Fatal(errs)
+	}
+}
+
+func (c client) download(address string) (int, string) {
+	c.w.t.Helper()
+	response, err := http.Get(c.w.url + address)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+func TestFiveBulkOperationsRunAtOnceAndCanBeCanceled(t *testing.T) {
+	w, c := writer(t)
+	c.listen()
+	w.SetFaults(simulator.Faults{BulkStuck: 1})
+	var ids []string
+	for range 5 {
+		id, err := c.start(allVariants)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	_, err := c.start(allVariants)
+	if err == nil || !strings.HasPrefix(err.Error(), "[] OPERATION_IN_PROGRESS: ") {
+		t.Fatalf("the sixth: %v", err)
+	}
+	for _, id := range ids {
+		if !strings.Contains(err.Error(), id) {
+			t.Errorf("%q does not name %s", err, id)
+		}
+	}
+	if b := c.until(ids[0], "RUNNING"); b.URL != "" || b.CompletedAt != "" {
+		t.Errorf("running: %+v", b)
+	}
+	c.expect(`{"bulkOperationCancel":{"bulkOperation":{"status":"CANCELING"},"userErrors":[]}}`,
+		`mutation($id: ID!) { bulkOperationCancel(id: $id) { bulkOperation { status } userErrors { message } } }`, "id", ids[0])
+	if b := c.over(ids[0]); b.Status != "CANCELED" || b.URL != "" || b.PartialDataURL != "" || b.CompletedAt == "" {
+		t.Errorf("canceled: %+v", b)
+	}
+	if hooks := w.heard("bulk_operations/finish"); len(hooks) != 1 || hooks[0].body["status"] != "canceled" || hooks[0].body["admin_graphql_api_id"] != ids[0] {
+		t.Errorf("told %v", hooks)
+	}
+	if _, err := c.start(allVariants); err != nil {
+		t.Errorf("after one ended: %v", err)
+	}
+}
+
+func TestBulkFaults(t *testing.T) {
+	w, c := writer(t)
+	c.listen()
+	run := func(faults simulator.Faults) bulkState {
+		t.Helper()
+		w.SetFaults(faults)
+		id, err := c.start(allVariants)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := c.over(id)
+		hooks := w.heard("bulk_operations/finish")
+		if len(hooks) != 1 || hooks[0].body["status"] != strings.ToLower(b.Status) {
+			t.Errorf("%s, but told %v", b.Status, hooks)
+		}
+		return b
+	}
+	whole := run(simulator.Faults{})
+	_, straight := c.download(whole.URL)
+
+	cut := run(simulator.Faults{BulkCut: 1})
+	_, text := c.download(cut.URL)
+	if cut.Status != "COMPLETED" || cut.FileSize != whole.FileSize || cut.ObjectCount != whole.ObjectCount || len(text) >= len(straight) || !strings.HasPrefix(straight, text) {
+		t.Errorf("cut: %+v with %d bytes of %d", cut, len(text), len(straight))
+	}
+
+	mixed := run(simulator.Faults{BulkReorder: 1})
+	_, text = c.download(mixed.URL)
+	sorted := func(text string) []string { return slices.Sorted(strings.Lines(text)) }
+	if text == straight || !slices.Equal(sorted(text), sorted(straight)) {
+		t.Error("reordered: not the same lines in another order")
+	}
+
+	canceled := run(simulator.Faults{BulkCancel: 1})
+	if canceled.Status != "CANCELED" || canceled.URL != "" {
+		t.Errorf("canceled by itself: %+v", canceled)
+	}
+
+	failed := run(simulator.Faults{BulkFail: 1})
+	status, text := c.download(failed.PartialDataURL)
+	if failed.Status != "FAILED" || failed.ErrorCode != "INTERNAL_SERVER_ERROR" || failed.URL != "" || failed.FileSize != "" ||
+		status != http.StatusOK || text == "" || len(text) >= len(straight) || !strings.HasPrefix(straight, text) || !strings.HasSuffix(text, "\n") {
+		t.Errorf("failed: %+v with %d bytes", failed, len(text))
+	}
+	if failed.ObjectCount != fmt.Sprint(strings.Count(text, "\n")) {
+		t.Errorf("failed: %s objects counted, %d lines", failed.ObjectCount, strings.Count(text, "\n"))
+	}
+}
+
+func TestBulkFilesAreSignedEndAfterSevenDaysAndGoWithTheSimulator(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	clock := newClock()
+	w := newWorld(t, simulator.Catalogue{Products: 3}, func(c *simulator.Config) { c.Now = clock.Now })
+	c := w.client(allScopes...)
+	b, _ := c.bulk(allVariants, true)
+	address, _, _ := strings.Cut(b.URL, "&Signature=")
+	for _, step := range []struct {
+		address string
+		status  int
+	}{{b.URL, 200}, {address, 403}, {address + "&Signature=other", 403}} {
+		if status, _ := c.download(step.address); status != step.status {
+			t.Errorf("%s: status %d", step.address, status)
+		}
+	}
+	clock.pass(7 * 24 * time.Hour)
+	if status, text := c.download(b.URL); status != http.StatusBadRequest || !strings.Contains(text, "ExpiredToken") {
+		t.Errorf("after seven days: status %d, %s", status, text)
+	}
+	if late := w.client(allScopes...).poll(b.ID); late.Status != "EXPIRED" || late.URL != "" {
+		t.Errorf("after seven days: %+v", late)
+	}
+	fresh, _ := c.bulk(allVariants, true)
+	w.Stop()
+	if status, _ := c.download(fresh.URL); status != http.StatusNotFound {
+		t.Errorf("after the stop: status %d", status)
+	}
+	if left, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "stockroom-sim-bulk-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
 }
 
 func TestBulkQueriesWriteALineForEachNode(t *testing.T) {

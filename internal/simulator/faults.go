@@ -28,6 +28,14 @@ type Faults struct {
 	// Of OAuth.
 	TokenLost     float64 `json:"token_lost,omitempty"`      // Share of tokens made, whose reply is lost (520).
 	OmitExpiresIn bool    `json:"omit_expires_in,omitempty"` // Replies lack their lifetimes.
+
+	// Of bulk operations, drawn when one is started.
+	BulkCut     float64  `json:"bulk_cut,omitempty"`     // Share whose file ends early, shorter than fileSize says.
+	BulkReorder float64  `json:"bulk_reorder,omitempty"` // Share whose lines are in any order, children before parents too.
+	BulkCancel  float64  `json:"bulk_cancel,omitempty"`  // Share that Shopify cancels by itself.
+	BulkFail    float64  `json:"bulk_fail,omitempty"`    // Share that fails, with part of the data.
+	BulkStuck   float64  `json:"bulk_stuck,omitempty"`   // Share that runs until it is canceled, or fails after ten days.
+	BulkTime    Duration `json:"bulk_time,omitempty"`    // How long each takes at least; half of it for some.
 }
 
 // Duration is a time.Duration that JSON spells like "1.5s".
@@ -72,7 +80,8 @@ func (s *Simulator) patchFaults(body []byte) (Faults, error) {
 	if changed.Lose == nil {
 		changed.Lose = s.faults.Lose
 	}
-	for _, share := range []float64{changed.Double, changed.Fail, changed.Forge, changed.Reorder, changed.Throttle, changed.ServerError, changed.TokenLost} {
+	for _, share := range []float64{changed.Double, changed.Fail, changed.Forge, changed.Reorder, changed.Throttle, changed.ServerError, changed.TokenLost,
+		changed.BulkCut, changed.BulkReorder, changed.BulkCancel, changed.BulkFail, changed.BulkStuck} {
 		if share < 0 || share > 1 {
 			return Faults{}, fmt.Errorf("faults: share %v is not between 0 and 1", share)
 		}

@@ -234,15 +234,7 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 		}
 		writeJSON(w, http.StatusOK, s.Traffic())
 	case "GET bulk/" + parts[len(parts)-1]:
-		data, ok := s.bulkFile(parts[len(parts)-1])
-		if !ok {
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such file"})
-			return
-		}
-		w.Header().Set("Content-Type", "application/jsonl")
-		if _, err := w.Write(data); err != nil {
-			s.log.Error("write bulk file", "error", err)
-		}
+		s.serveBulk(w, r, parts[len(parts)-1])
 	case "GET deliveries":
 		writeJSON(w, http.StatusOK, s.Deliveries())
 	case "GET shops":

@@ -45,6 +45,7 @@ type Simulator struct {
 	hooks  *courier
 
 	traffic traffic
+	bulk    bulkOffice
 
 	mu    sync.RWMutex
 	shops map[string]*Shop // By domain.
@@ -100,11 +101,18 @@ func New(config Config) *Simulator {
 func (s *Simulator) Now() time.Time { return s.config.Now() }
 
 // Start begins to deliver webhooks. Deliveries made before wait for it.
-func (s *Simulator) Start(ctx context.Context) error { return s.hooks.start(ctx) }
+func (s *Simulator) Start(ctx context.Context) error {
+	s.bulk.open()
+	return s.hooks.start(ctx)
+}
 
-// Stop ends traffic and all deliveries under way and returns when the last is over.
+// Stop ends traffic, bulk operations and all deliveries under way and returns
+// when the last is over. The files of bulk operations are gone then.
 func (s *Simulator) Stop() {
 	s.traffic.stop()
+	if err := s.bulk.close(); err != nil {
+		s.log.Error("remove the files of bulk operations", "error", err)
+	}
 	s.hooks.stop()
 }
 

@@ -1,0 +1,335 @@
+package simulator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/formatter"
+	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator"
+
+	"stockroom/internal/simulator/graph"
+)
+
+// What a query in bulk may hold. Source: "Perform bulk operations with the
+// GraphQL Admin API", 2026.
+const (
+	maxBulkConnections = 5
+	maxBulkDepth       = 2
+	maxBulkQuery       = 65_535
+)
+
+// bulkRun answers one query in bulk: it asks for it page by page, as an app
+// would that has no budget, and writes a line for each node.
+type bulkRun struct {
+	schema *graph.Schema
+	shop   *Shop
+	access Access
+	query  *ast.QueryDocument
+	top    *ast.Field
+	ctx    context.Context // Of the answer under way.
+	// write takes each line as it comes, a parent before its children.
+	write func(root bool, line []byte) error
+}
+
+// prepare refuses what cannot be answered in bulk.
+func (r *bulkRun) prepare(text string) error {
+	if len(text) > maxBulkQuery {
+		return errors.New("Bulk queries cannot be longer than 65,535 bytes.")
+	}
+	if _, problems := r.schema.Prepare(graph.Request{Query: text}); len(problems) > 0 {
+		return fmt.Errorf("Invalid bulk query: %s", problems[0].Message)
+	}
+	document, err := parser.ParseQuery(&ast.Source{Input: text})
+	if err != nil {
+		return fmt.Errorf("Invalid bulk query: %w", err)
+	}
+	if found := validator.ValidateWithRules(r.schema.AST(), document, nil); len(found) > 0 {
+		return fmt.Errorf("Invalid bulk query: %w", found[0])
+	}
+	operation := document.Operations[0]
+	if operation.Operation != ast.Query {
+		return errors.New("Only queries can be run in bulk.")
+	}
+	top, ok := operation.SelectionSet[0].(*ast.Field)
+	if !ok || len(operation.SelectionSet) != 1 {
+		return errors.New("Bulk queries must have a single top-level field.")
+	}
+	if top.Name == "node" || top.Name == "nodes" {
+		return errors.New("Bulk queries cannot use the top-level fields node and nodes.")
+	}
+	r.query, r.top = document, top
+	count := 0
+	if err := r.check(ast.SelectionSet{top}, 0, &count, true, false); err != nil {
+		return err
+	}
+	if count == 0 {
+		return errors.New("Bulk queries must contain at least one connection.")
+	}
+	if count > maxBulkConnections {
+		return errors.New("Bulk queries cannot contain more than 5 connections.")
+	}
+	return nil
+}
+
+func isConnectionField(f *ast.Field) bool {
+	return f.Definition != nil && strings.HasSuffix(f.Definition.Type.Name(), "Connection")
+}
+
+// check walks a selection, and makes each connection a page of all it can show.
+func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, inList bool) error {
+	for _, selected := range set {
+		var inner ast.SelectionSet
+		switch selected := selected.(type) {
+		case *ast.InlineFragment:
+			if err := r.check(selected.SelectionSet, depth, count, hasID || selectsID(selected.SelectionSet), inList); err != nil {
+				return err
+			}
+			continue
+		case *ast.FragmentSpread:
+			if err := r.check(selected.Definition.SelectionSet, depth, count, hasID || selectsID(selected.Definition.SelectionSet), inList); err != nil {
+				return err
+			}
+			continue
+		case *ast.Field:
+			inner = selected.SelectionSet
+			if !isConnectionField(selected) {
+				list := inList || selected.Definition != nil && selected.Definition.Type.Elem != nil
+				if err := r.check(inner, depth, count, selectsID(inner), list); err != nil {
+					return err
+				}
+				continue
+			}
+			*count++
+			switch {
+			case inList:
+				return errors.New("Queries that contain a connection field within a list field are not currently supported.")
+			case depth > maxBulkDepth:
+				return errors.New("Bulk queries cannot contain connections with a nesting depth greater than 2.")
+			case depth > 0 && !hasID:
+				return errors.New("The parent field for a nested connection must select the 'id' field without an alias and must be of 'ID!' type.")
+			}
+			node := edgesNode(inner)
+			if node == nil {
+				return fmt.Errorf("Connection fields must select edges { node { ... } }: %s", selected.Name)
+			}
+			if err := r.check(node.SelectionSet, depth+1, count, selectsID(node.SelectionSet), false); err != nil {
+				return err
+			}
+			selected.Arguments = slices.DeleteFunc(selected.Arguments, func(a *ast.Argument) bool {
+				return slices.Contains([]string{"first", "last", "after", "before"}, a.Name)
+			})
+			selected.Arguments = append(selected.Arguments, &ast.Argument{Name: "first", Value: &ast.Value{Kind: ast.IntValue, Raw: strconv.Itoa(graph.MaxPage)}})
+			selected.SelectionSet = ast.SelectionSet{
+				&ast.Field{Alias: "edges", Name: "edges", SelectionSet: ast.SelectionSet{node}},
+				&ast.Field{Alias: "pageInfo", Name: "pageInfo", SelectionSet: ast.SelectionSet{
+					&ast.Field{Alias: "hasNextPage", Name: "hasNextPage"}, &ast.Field{Alias: "endCursor", Name: "endCursor"}}},
+			}
+		}
+	}
+	return nil
+}
+
+// selectsID tells whether a selection, or a fragment in it, has the id under its own name.
+func selectsID(set ast.SelectionSet) bool {
+	return slices.ContainsFunc(set, func(s ast.Selection) bool {
+		switch s := s.(type) {
+		case *ast.Field:
+			return s.Name == "id" && s.Alias == "id"
+		case *ast.InlineFragment:
+			return selectsID(s.SelectionSet)
+		case *ast.FragmentSpread:
+			return selectsID(s.Definition.SelectionSet)
+		}
+		return false
+	})
+}
+
+// edgesNode is the node that a connection selects by way of edges.
+func edgesNode(set ast.SelectionSet) (node *ast.Field) {
+	for _, selected := range set {
+		f, ok := selected.(*ast.Field)
+		if !ok || f.Name == "nodes" {
+			return nil
+		}
+		if f.Name != "edges" {
+			continue
+		}
+		for _, inner := range f.SelectionSet {
+			if n, ok := inner.(*ast.Field); ok && n.Name == "node" {
+				node = n
+			}
+		}
+	}
+	return node
+}
+
+// answer asks for all pages of the top field, and ends early where ctx does.
+func (r *bulkRun) answer(ctx context.Context) error {
+	r.ctx = ctx
+	if !isConnectionField(r.top) { // A single object, with connections below it.
+		data, err := r.ask(ast.SelectionSet{r.top})
+		if err != nil {
+			return err
+		}
+		if object, ok := data[r.top.Alias].(map[string]any); ok {
+			return r.line(object, r.top.SelectionSet, "", 0)
+		}
+		return nil
+	}
+	return r.pages(r.top, "", 0, func(page *ast.Field) (any, error) {
+		data, err := r.ask(ast.SelectionSet{page})
+		return data[page.Alias], err
+	}, nil)
+}
+
+// ask answers a selection of the root.
+func (r *bulkRun) ask(set ast.SelectionSet) (map[string]any, error) {
+	if err := r.ctx.Err(); err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	formatter.NewFormatter(&text).FormatQueryDocument(&ast.QueryDocument{
+		Operations: ast.OperationList{{Operation: ast.Query, SelectionSet: set}}, Fragments: r.used(set),
+	})
+	op, problems := r.schema.Prepare(graph.Request{Query: text.String()})
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	result := r.shop.execute(r.ctx, r.access, op)
+	if len(result.Errors) > 0 {
+		return nil, result.Errors[0]
+	}
+	var data map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(result.Data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&data); err != nil {
+		return nil, fmt.Errorf("read page: %w", err)
+	}
+	return data, nil
+}
+
+// used are the fragments that a selection spreads.
+func (r *bulkRun) used(set ast.SelectionSet) (out ast.FragmentDefinitionList) {
+	seen := map[string]*ast.FragmentDefinition{}
+	var walk func(ast.SelectionSet)
+	walk = func(set ast.SelectionSet) {
+		for _, selected := range set {
+			switch selected := selected.(type) {
+			case *ast.Field:
+				walk(selected.SelectionSet)
+			case *ast.InlineFragment:
+				walk(selected.SelectionSet)
+			case *ast.FragmentSpread:
+				if seen[selected.Name] == nil {
+					seen[selected.Name] = selected.Definition
+					walk(selected.Definition.SelectionSet)
+				}
+			}
+		}
+	}
+	walk(set)
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		out = append(out, seen[name])
+	}
+	return out
+}
+
+// pages writes the lines of a connection; first is its first page where that
+// is known already.
+func (r *bulkRun) pages(connection *ast.Field, parent string, depth int, next func(*ast.Field) (any, error), first any) error {
+	page := *connection
+	for value := first; ; {
+		if value == nil {
+			got, err := next(&page)
+			if err != nil {
+				return err
+			}
+			value = got
+		}
+		shown, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		edges, _ := shown["edges"].([]any)
+		for _, edge := range edges {
+			node, _ := edge.(map[string]any)["node"].(map[string]any)
+			if err := r.line(node, edgesNode(connection.SelectionSet).SelectionSet, parent, depth); err != nil {
+				return err
+			}
+		}
+		info, _ := shown["pageInfo"].(map[string]any)
+		if info["hasNextPage"] != true {
+			return nil
+		}
+		page.Arguments = append(slices.Clone(connection.Arguments), &ast.Argument{Name: "after", Value: &ast.Value{Kind: ast.StringValue, Raw: fmt.Sprint(info["endCursor"])}})
+		value = nil
+	}
+}
+
+// line writes a node without its connections, and then theirs.
+func (r *bulkRun) line(node map[string]any, set ast.SelectionSet, parent string, depth int) error {
+	type nested struct {
+		field *ast.Field
+		owner string
+		value any
+	}
+	var below []nested
+	var lift func(object map[string]any, set ast.SelectionSet)
+	lift = func(object map[string]any, set ast.SelectionSet) {
+		for _, selected := range set {
+			switch selected := selected.(type) {
+			case *ast.InlineFragment:
+				lift(object, selected.SelectionSet)
+			case *ast.FragmentSpread:
+				lift(object, selected.Definition.SelectionSet)
+			case *ast.Field:
+				value, there := object[selected.Alias]
+				if isConnectionField(selected) {
+					if delete(object, selected.Alias); there && value != nil {
+						below = append(below, nested{selected, fmt.Sprint(object["id"]), value})
+					}
+				} else if inner, ok := value.(map[string]any); ok {
+					lift(inner, selected.SelectionSet)
+				}
+			}
+		}
+	}
+	lift(node, set)
+	if parent != "" {
+		node["__parentId"] = parent
+	}
+	text, err := json.Marshal(node)
+	if err != nil {
+		return fmt.Errorf("write line: %w", err)
+	}
+	// Recorded: the files escape slashes.
+	if err := r.write(parent == "", append(bytes.ReplaceAll(text, []byte("/"), []byte(`\/`)), '\n')); err != nil {
+		return err
+	}
+	for _, n := range below {
+		kind, _, _, _ := parseGID(n.owner)
+		next := func(page *ast.Field) (any, error) {
+			data, err := r.ask(ast.SelectionSet{&ast.Field{Alias: "node", Name: "node",
+				Arguments:    ast.ArgumentList{{Name: "id", Value: &ast.Value{Kind: ast.StringValue, Raw: n.owner}}},
+				SelectionSet: ast.SelectionSet{&ast.InlineFragment{TypeCondition: kind, SelectionSet: ast.SelectionSet{page}}}}})
+			if err != nil {
+				return nil, err
+			}
+			owner, _ := data["node"].(map[string]any)
+			return owner[page.Alias], nil
+		}
+		if err := r.pages(n.field, n.owner, depth+1, next, n.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
