@@ -524,6 +524,13 @@ var faultSentences = map[string]string{
 	"index_lag":       "How long a change is missing from searches.",
 	"token_lost":      "Share of tokens that are made and whose reply is lost.",
 	"omit_expires_in": "Replies with tokens lack their lifetimes.",
+
+	"bulk_cut":     "Share of bulk operations whose file ends early, shorter than fileSize says.",
+	"bulk_reorder": "Share of bulk operations whose lines are in any order, children before parents too.",
+	"bulk_cancel":  "Share of bulk operations that Shopify cancels by itself.",
+	"bulk_fail":    "Share of bulk operations that fail, with part of the data.",
+	"bulk_stuck":   "Share of bulk operations that run until they are canceled, or fail after ten days.",
+	"bulk_time":    "How long each bulk operation takes at most, and at least half of it, unless reading takes longer.",
 }
 
 var durationType = reflect.TypeFor[Duration]()

@@ -35,7 +35,7 @@ type Faults struct {
 	BulkCancel  float64  `json:"bulk_cancel,omitempty"`  // Share that Shopify cancels by itself.
 	BulkFail    float64  `json:"bulk_fail,omitempty"`    // Share that fails, with part of the data.
 	BulkStuck   float64  `json:"bulk_stuck,omitempty"`   // Share that runs until it is canceled, or fails after ten days.
-	BulkTime    Duration `json:"bulk_time,omitempty"`    // How long each takes at least; half of it for some.
+	BulkTime    Duration `json:"bulk_time,omitempty"`    // How long each takes; half of it at least, more where reading does.
 }
 
 // Duration is a time.Duration that JSON spells like "1.5s".
