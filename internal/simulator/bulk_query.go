@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +17,11 @@ import (
 
 	"stockroom/internal/simulator/graph"
 )
+
+// bulkRefusal is why a query is not run in bulk, in the words of a user error.
+type bulkRefusal string
+
+func (r bulkRefusal) Error() string { return string(r) }
 
 // What a query in bulk may hold. Source: "Perform bulk operations with the
 // GraphQL Admin API", 2026.
@@ -43,28 +47,28 @@ type bulkRun struct {
 // prepare refuses what cannot be answered in bulk.
 func (r *bulkRun) prepare(text string) error {
 	if len(text) > maxBulkQuery {
-		return errors.New("Bulk queries cannot be longer than 65,535 bytes.")
+		return bulkRefusal("Bulk queries cannot be longer than 65,535 bytes.")
 	}
 	if _, problems := r.schema.Prepare(graph.Request{Query: text}); len(problems) > 0 {
-		return fmt.Errorf("Invalid bulk query: %s", problems[0].Message)
+		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %s", problems[0].Message))
 	}
 	document, err := parser.ParseQuery(&ast.Source{Input: text})
 	if err != nil {
-		return fmt.Errorf("Invalid bulk query: %w", err)
+		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %v", err))
 	}
 	if found := validator.ValidateWithRules(r.schema.AST(), document, nil); len(found) > 0 {
-		return fmt.Errorf("Invalid bulk query: %w", found[0])
+		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %v", found[0]))
 	}
 	operation := document.Operations[0]
 	if operation.Operation != ast.Query {
-		return errors.New("Only queries can be run in bulk.")
+		return bulkRefusal("Only queries can be run in bulk.")
 	}
 	top, ok := operation.SelectionSet[0].(*ast.Field)
 	if !ok || len(operation.SelectionSet) != 1 {
-		return errors.New("Bulk queries must have a single top-level field.")
+		return bulkRefusal("Bulk queries must have a single top-level field.")
 	}
 	if top.Name == "node" || top.Name == "nodes" {
-		return errors.New("Bulk queries cannot use the top-level fields node and nodes.")
+		return bulkRefusal("Bulk queries cannot use the top-level fields node and nodes.")
 	}
 	r.query, r.top = document, top
 	count := 0
@@ -72,10 +76,10 @@ func (r *bulkRun) prepare(text string) error {
 		return err
 	}
 	if count == 0 {
-		return errors.New("Bulk queries must contain at least one connection.")
+		return bulkRefusal("Bulk queries must contain at least one connection.")
 	}
 	if count > maxBulkConnections {
-		return errors.New("Bulk queries cannot contain more than 5 connections.")
+		return bulkRefusal("Bulk queries cannot contain more than 5 connections.")
 	}
 	return nil
 }
@@ -111,15 +115,15 @@ func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, inLi
 			*count++
 			switch {
 			case inList:
-				return errors.New("Queries that contain a connection field within a list field are not currently supported.")
+				return bulkRefusal("Queries that contain a connection field within a list field are not currently supported.")
 			case depth > maxBulkDepth:
-				return errors.New("Bulk queries cannot contain connections with a nesting depth greater than 2.")
+				return bulkRefusal("Bulk queries cannot contain connections with a nesting depth greater than 2.")
 			case depth > 0 && !hasID:
-				return errors.New("The parent field for a nested connection must select the 'id' field without an alias and must be of 'ID!' type.")
+				return bulkRefusal("The parent field for a nested connection must select the 'id' field without an alias and must be of 'ID!' type.")
 			}
 			node := edgesNode(inner)
 			if node == nil {
-				return fmt.Errorf("Connection fields must select edges { node { ... } }: %s", selected.Name)
+				return bulkRefusal(fmt.Sprintf("Connection fields must select edges { node { ... } }: %s", selected.Name))
 			}
 			if err := r.check(node.SelectionSet, depth+1, count, selectsID(node.SelectionSet), false); err != nil {
 				return err
