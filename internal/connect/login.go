@@ -3,6 +3,8 @@ package connect
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,10 +26,6 @@ const (
 	stateBytes  = 32
 	loginLife   = 10 * time.Minute // For a merchant to read what is asked for, and to agree.
 	sessionLife = 24 * time.Hour
-
-	// maxLogins bounds the logins under way: each is a row that anybody can
-	// cause. Beyond it logins are refused for as long as they take to expire.
-	maxLogins = 10_000
 
 	// askWithin bounds a question to Shopify that a browser waits for.
 	askWithin = 10 * time.Second
@@ -84,25 +82,12 @@ func (c *Connector) login(w http.ResponseWriter, r *http.Request) *problem {
 	if err != nil {
 		return broken("log in", domain, err)
 	}
-	state, browser := secret.RandomToken(stateBytes), secret.RandomToken(stateBytes)
-	now := c.Now()
-	full := false
-	err = c.Store.Update(r.Context(), func(tx *store.Tx) error {
-		waiting, err := tx.DropExpired(mirror.At(now))
-		if err != nil {
-			return err
-		}
-		if full = waiting >= maxLogins; full {
-			return nil
-		}
-		return tx.SaveOAuthState(secret.Hash(state), secret.Hash(browser), domain, mirror.At(now.Add(loginLife)))
+	browser := secret.RandomToken(stateBytes)
+	state, err := c.sealState(loginState{
+		Nonce: secret.RandomToken(stateBytes), Domain: domain, Browser: secret.Hash(browser), Expires: mirror.At(c.Now().Add(loginLife)),
 	})
 	if err != nil {
 		return broken("begin the login", domain, err)
-	}
-	if full {
-		return &problem{Status: http.StatusServiceUnavailable, Title: "Too many logins at once", Shop: domain,
-			Text: "Nothing was changed.", Fix: "Try again in a few minutes.", err: errors.New("too many logins are under way")}
 	}
 	c.setCookie(w, cookieOf(state), browser, loginLife)
 	http.Redirect(w, r, shopify.AuthorizeURL(c.ShopURL(domain), app.ClientID, c.Scopes, c.RedirectURI, state), http.StatusFound)
@@ -149,6 +134,40 @@ func (c *Connector) callback(w http.ResponseWriter, r *http.Request) *problem {
 	return nil
 }
 
+// loginState is what a login must remember until the browser is back. It travels
+// sealed as OAuth's state, so that beginning a login costs no write: anybody can begin one.
+type loginState struct {
+	Nonce   string         `json:"nonce"` // Makes every state another.
+	Domain  string         `json:"domain"`
+	Browser []byte         `json:"browser"` // Hash of the cookie that the browser was given.
+	Expires mirror.Instant `json:"expires"`
+}
+
+// stateSealedFor is bound to a sealed state, so that nothing else that is sealed passes for one.
+var stateSealedFor = []byte("state of a login")
+
+func (c *Connector) sealState(s loginState) (string, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := c.Sealer.Seal(text, stateSealedFor)
+	return base64.RawURLEncoding.EncodeToString(sealed), err
+}
+
+// openState reports false for what this program did not give out.
+func (c *Connector) openState(text string) (s loginState, ok bool) {
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return s, false
+	}
+	opened, err := c.Sealer.Open(sealed, stateSealedFor)
+	if err != nil || json.Unmarshal(opened, &s) != nil {
+		return loginState{}, false
+	}
+	return s, true
+}
+
 // cookieOf names the cookie of one login, so that a browser may have several under way.
 func cookieOf(state string) string { return fmt.Sprintf("%s_%x", loginCookie, secret.Hash(state)[:8]) }
 
@@ -156,36 +175,35 @@ func cookieOf(state string) string { return fmt.Sprintf("%s_%x", loginCookie, se
 func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, domain string) *problem {
 	over := &problem{Status: http.StatusBadRequest, Title: "This login is over", Shop: domain, Again: true,
 		Text: "It was used before, or was begun more than ten minutes ago.", Fix: "Start the login again."}
-	if state == "" {
+	begun, ok := c.openState(state)
+	if !ok || begun.Expires <= mirror.At(c.Now()) {
 		return over
 	}
-	var browser []byte
-	var begunBy string
-	err := c.Store.Update(r.Context(), func(tx *store.Tx) (err error) {
-		browser, begunBy, err = tx.TakeOAuthState(secret.Hash(state), mirror.At(c.Now()))
-		if errors.Is(err, store.ErrNotFound) {
-			browser, err = nil, nil // Where it was too old, it is deleted all the same.
+	cookie, err := r.Cookie(cookieOf(state))
+	if err != nil || subtle.ConstantTimeCompare(secret.Hash(cookie.Value), begun.Browser) != 1 {
+		return &problem{Status: http.StatusForbidden, Title: "This login was begun elsewhere", Shop: domain, Again: true,
+			Text: "The browser did not bring back the cookie it was given, so the login may be somebody else's.",
+			Fix:  "Allow cookies for this site and start the login again, in this browser.", err: errors.New("login cookie is missing or another's")}
+	}
+	if begun.Domain != domain {
+		return &problem{Status: http.StatusForbidden, Title: "Another shop came back", Shop: domain, Again: true,
+			Text: "The login was begun for another shop. Nothing was changed.", Fix: "Start the login again.",
+			err: fmt.Errorf("login was begun for %s", begun.Domain)}
+	}
+	fresh := false
+	err = c.Store.Update(r.Context(), func(tx *store.Tx) (err error) {
+		if err := tx.DropExpired(mirror.At(c.Now())); err != nil {
+			return err
 		}
+		fresh, err = tx.UseOAuthState(secret.Hash(state), begun.Expires)
 		return err
 	})
 	if err != nil {
 		return broken("check the login", domain, err)
 	}
-	if browser == nil {
+	if !fresh {
 		return over
 	}
-	cookie, err := r.Cookie(cookieOf(state))
-	if err != nil || subtle.ConstantTimeCompare(secret.Hash(cookie.Value), browser) != 1 {
-		return &problem{Status: http.StatusForbidden, Title: "This login was begun elsewhere", Shop: domain, Again: true,
-			Text: "The browser did not bring back the cookie it was given, so the login may be somebody else's.",
-			Fix:  "Allow cookies for this site and start the login again, in this browser.", err: errors.New("login cookie is missing or another's")}
-	}
-	if begunBy != domain {
-		return &problem{Status: http.StatusForbidden, Title: "Another shop came back", Shop: domain, Again: true,
-			Text: "The login was begun for another shop. Nothing was changed.", Fix: "Start the login again.",
-			err: fmt.Errorf("login was begun for %s", begunBy)}
-	}
-	c.setCookie(w, cookieOf(state), "", 0)
 	return nil
 }
 
@@ -312,7 +330,7 @@ func (c *Connector) startSession(ctx context.Context, w http.ResponseWriter, dom
 	session := secret.RandomToken(stateBytes)
 	now := c.Now()
 	err := c.Store.Update(ctx, func(tx *store.Tx) error {
-		if _, err := tx.DropExpired(mirror.At(now)); err != nil {
+		if err := tx.DropExpired(mirror.At(now)); err != nil {
 			return err
 		}
 		return tx.SaveSession(secret.Hash(session), sessionScope+domain, mirror.At(now.Add(sessionLife)))

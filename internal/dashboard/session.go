@@ -119,7 +119,7 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	token, now := secret.RandomToken(32), mirror.At(d.Now())
 	err := d.Store.Update(r.Context(), func(tx *store.Tx) error {
-		if _, err := tx.DropExpired(now); err != nil {
+		if err := tx.DropExpired(now); err != nil {
 			return err
 		}
 		return tx.SaveSession(secret.Hash(token), d.scope(), now.Add(sessionLife))

@@ -111,7 +111,6 @@ func (t *Tx) EraseShop(shop int64) error {
 		`DELETE FROM run_records WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
 		`DELETE FROM drift WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
 		`DELETE FROM sessions WHERE scope = 'connected:' || (SELECT domain FROM shops WHERE id = $1)`,
-		`DELETE FROM oauth_states WHERE domain = (SELECT domain FROM shops WHERE id = $1)`,
 	}
 	for _, table := range shopTables {
 		statements = append(statements, `DELETE FROM `+table+` WHERE shop_id = $1`)
@@ -159,22 +158,11 @@ func (t *Tx) Subscriptions(shop int64) ([]Subscription, error) {
 		})
 }
 
-// SaveOAuthState keeps the hash of a one-time state, and that of the browser's cookie that it is bound to.
-func (t *Tx) SaveOAuthState(stateHash, browserHash []byte, domain string, expires mirror.Instant) error {
-	_, err := t.exec(`INSERT INTO oauth_states (state_hash, browser_hash, domain, expires_at) VALUES ($1, $2, $3, $4)`,
-		stateHash, browserHash, domain, expires)
-	return err
-}
-
-// TakeOAuthState uses a state up. ErrNotFound: it was never given out, was used, or is too old.
-func (t *Tx) TakeOAuthState(stateHash []byte, now mirror.Instant) (browserHash []byte, domain string, err error) {
-	var expires mirror.Instant
-	err = t.one(`DELETE FROM oauth_states WHERE state_hash = $1 RETURNING browser_hash, domain, expires_at`, []any{stateHash},
-		&browserHash, &domain, &expires)
-	if err == nil && expires <= now {
-		err = ErrNotFound
-	}
-	return browserHash, domain, err
+// UseOAuthState uses a login's state up, by its hash. It reports false when it
+// was used before. After its expiry the state itself tells that it is over.
+func (t *Tx) UseOAuthState(stateHash []byte, expires mirror.Instant) (fresh bool, err error) {
+	n, err := t.exec(`INSERT INTO oauth_states (state_hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`, stateHash, expires)
+	return n > 0, err
 }
 
 // SaveSession keeps the hash of a browser's session cookie. Scope says what it opens.

@@ -880,27 +880,22 @@ func aSessionWorksUntilItsTimeIsOver(t *testing.T, s *store.Store) {
 }
 
 func aLoginsStateWorksOnce(t *testing.T, s *store.Store) {
-	state, late := secret.Hash("state"), secret.Hash("late")
-	Update(t, s, func(tx *store.Tx) error {
-		return errors.Join(tx.SaveOAuthState(state, []byte("browser"), shopA, Noon.Add(time.Minute)), tx.SaveOAuthState(late, []byte("browser"), shopA, Noon))
-	})
+	state := secret.Hash("state")
 	var mu sync.Mutex
 	taken := 0
 	var all sync.WaitGroup
 	for range 4 { // As many callbacks at once: one of them is let in.
 		all.Go(func() {
 			err := s.Update(t.Context(), func(tx *store.Tx) error {
-				browser, domain, err := tx.TakeOAuthState(state, Noon)
-				if err == nil && (string(browser) != "browser" || domain != shopA) {
-					t.Errorf("browser %q, domain %q", browser, domain)
+				fresh, err := tx.UseOAuthState(state, Noon.Add(time.Minute))
+				mu.Lock()
+				defer mu.Unlock()
+				if fresh {
+					taken++
 				}
 				return err
 			})
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				taken++
-			} else if !errors.Is(err, store.ErrNotFound) {
+			if err != nil {
 				t.Error(err)
 			}
 		})
@@ -910,10 +905,14 @@ func aLoginsStateWorksOnce(t *testing.T, s *store.Store) {
 		t.Errorf("used %d times", taken)
 	}
 	Update(t, s, func(tx *store.Tx) error {
-		if _, _, err := tx.TakeOAuthState(late, Noon); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("when its time is over: %v", err)
+		if err := tx.DropExpired(Noon.Add(2 * time.Minute)); err != nil {
+			return err
 		}
-		return nil
+		fresh, err := tx.UseOAuthState(state, Noon.Add(3*time.Minute))
+		if !fresh {
+			t.Error("a state whose time is over is kept")
+		}
+		return err
 	})
 }
 

@@ -198,12 +198,11 @@ CREATE TABLE api_keys (
     revoked_at   INTEGER NOT NULL DEFAULT 0
 );
 
--- One-time states of logins under way, each bound to a browser.
+-- States of logins that came back, so that each works once. One under way needs
+-- no row: what it must remember is sealed in the state itself.
 CREATE TABLE oauth_states (
-    state_hash   BLOB PRIMARY KEY,
-    browser_hash BLOB    NOT NULL,
-    domain       TEXT    NOT NULL,
-    expires_at   INTEGER NOT NULL
+    state_hash BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
 );
 
 -- The admin's sessions, and the progress pages of browsers that connected a shop.
