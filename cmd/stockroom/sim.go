@@ -28,6 +28,8 @@ type simCommand struct {
 	APIKey      string   `name:"client-id" default:"sim-key" help:"The app's client id."`
 	APISecret   string   `name:"client-secret" default:"sim-secret" help:"The app's client secret: worth nothing outside this simulator."`
 	RedirectURI []string `name:"app-redirect" default:"http://127.0.0.1:5000/shopify/callback" help:"Addresses that Shopify may send a merchant back to."`
+	TLS         bool     `name:"tls" help:"Serve HTTPS, for clients that call https://{shop} and nothing else. They must trust the certificate in --tls-ca, and find the shop's host here."`
+	TLSCA       string   `name:"tls-ca" default:"simulated-shopify-ca.pem" help:"Where to write the certificate of the authority that --tls makes, anew at each start."`
 	Consent     bool     `help:"Show the consent page instead of letting every install through."`
 }
 
@@ -74,8 +76,15 @@ func (c *simCommand) Run(e *env) error {
 		return err
 	}
 	defer listener.Close()
+	address, trust := "http://"+listener.Addr().String(), ""
+	if c.TLS {
+		if listener, err = c.secure(listener); err != nil {
+			return err
+		}
+		address, trust = "https://"+listener.Addr().String(), "It speaks TLS: trust the certificate in "+c.TLSCA+".\n"
+	}
 	sim := simulator.New(simulator.Config{
-		Seed: c.Seed, AutoConsent: !c.Consent, BaseURL: "http://" + listener.Addr().String(), Log: e.logger(config.Config{}),
+		Seed: c.Seed, AutoConsent: !c.Consent, BaseURL: address, Log: e.logger(config.Config{}),
 		Apps: []simulator.App{{Name: "Your app", ClientID: c.APIKey, Secrets: []string{c.APISecret}, RedirectURIs: c.RedirectURI, ProtectedData: true}},
 	})
 	if c.Variants >= 100_000 {
@@ -93,15 +102,15 @@ func (c *simCommand) Run(e *env) error {
 	if err := sim.SetTraffic(c.Traffic); err != nil {
 		return fmt.Errorf("--traffic: %w", err)
 	}
-	fmt.Fprintf(e.stdout, `A simulated Shopify runs at http://%s. Point an app at it:
+	fmt.Fprintf(e.stdout, `A simulated Shopify runs at %s. Point an app at it:
 
-  SHOPIFY_URL_TEMPLATE=%s
+  SHOPIFY_URL_TEMPLATE=%s/{shop}
   SHOPIFY_API_KEY=%s
   SHOPIFY_API_SECRET=%s
 
-%s
-Its page is http://%s/_sim/: change prices and stock, watch webhooks, turn on faults. End it with Ctrl-C.
-`, listener.Addr(), simulator.ListenURL(listener.Addr()), c.APIKey, c.APISecret, c.shops(sim), listener.Addr())
+%s%s
+Its page is %s/_sim/: change prices and stock, watch webhooks, turn on faults. End it with Ctrl-C.
+`, address, address, c.APIKey, c.APISecret, trust, c.shops(sim), address)
 
 	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
@@ -119,6 +128,18 @@ Its page is http://%s/_sim/: change prices and stock, watch webhooks, turn on fa
 		}
 		return nil
 	}
+}
+
+// secure puts TLS before a listener, and writes the certificate to trust.
+func (c *simCommand) secure(inner net.Listener) (net.Listener, error) {
+	authority, err := simulator.NewAuthority()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(c.TLSCA, authority.PEM(), 0o644); err != nil {
+		return nil, fmt.Errorf("--tls-ca: %w", err)
+	}
+	return authority.Listener(inner), nil
 }
 
 // shops lists the shops and what they hold, a line each.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -296,6 +295,3 @@ func (s *Simulator) sizes() []Size {
 	slices.SortFunc(out, func(a, b Size) int { return strings.Compare(a.Shop, b.Shop) })
 	return out
 }
-
-// ListenURL is how SHOPIFY_URL_TEMPLATE names a simulator that listens on an address.
-func ListenURL(address net.Addr) string { return fmt.Sprintf("http://%s/{shop}", address) }
