@@ -140,7 +140,7 @@ func (c *Connector) showConnected(w http.ResponseWriter, r *http.Request) *probl
 	view.Shop, view.State, view.NoWebhooks = shop.Domain, shop.State, c.WebhookAddress == ""
 	view.Missing = c.MissingScopes(shop)
 	for _, s := range view.Subscriptions {
-		if s.State == subscriptionActive {
+		if s.State == store.SubscriptionActive {
 			view.Active++
 		}
 	}

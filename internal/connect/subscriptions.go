@@ -12,13 +12,6 @@ import (
 	"stockroom/internal/store"
 )
 
-// States of a subscription in the store.
-const (
-	subscriptionActive  = "active"
-	subscriptionRefused = "refused" // The app may not have it.
-	subscriptionFailed  = "failed"  // It could not be made for another reason.
-)
-
 // Report says what an audit found and did.
 type Report struct {
 	Scopes        []string // As granted now.
@@ -204,29 +197,29 @@ func (a *audit) differs(s shopify.Subscription, topic shopify.Topic) bool {
 }
 
 func (a *audit) active(topic shopify.Topic, s shopify.Subscription) {
-	a.result = append(a.result, store.Subscription{Topic: topic.Name, GID: string(s.ID), State: subscriptionActive})
+	a.result = append(a.result, store.Subscription{Topic: topic.Name, GID: string(s.ID), State: store.SubscriptionActive})
 }
 
 // refused notes what Shopify will not have. Any other error is returned.
 func (a *audit) refused(topic shopify.Topic, err error) error {
 	refusal, isRefusal := errors.AsType[*shopify.UserError](err)
-	result := store.Subscription{Topic: topic.Name, State: subscriptionFailed, Reason: err.Error()}
+	result := store.Subscription{Topic: topic.Name, State: store.SubscriptionFailed, Reason: err.Error()}
 	switch {
 	case isRefusal && refusal.Taken:
 		// Made by somebody else since the list was read.
 		a.active(topic, shopify.Subscription{})
 		return nil
 	case isRefusal && refusal.Protected:
-		result.State, result.Reason = subscriptionRefused, "Shopify has not approved the app for protected customer data"
+		result.State, result.Reason = store.SubscriptionRefused, "Shopify has not approved the app for protected customer data"
 	case isRefusal:
 		result.Reason = strings.Join(refusal.Messages, "; ")
 	case shopify.ClassOf(err) == shopify.ClassDenied:
-		result.State = subscriptionRefused
+		result.State = store.SubscriptionRefused
 	default:
 		return err
 	}
 	result.Reason = a.clean(result.Reason)
-	if result.State == subscriptionRefused {
+	if result.State == store.SubscriptionRefused {
 		a.report.Refused = append(a.report.Refused, Refusal{topic.Name, result.Reason})
 	} else {
 		a.report.Failed = append(a.report.Failed, Refusal{topic.Name, result.Reason})

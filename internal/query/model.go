@@ -339,7 +339,7 @@ func (r reader) orders(rows []store.Row) ([]Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	everything, since := hasScope(r.shop, "read_all_orders"), r.now.Add(-mirror.OrderWindow)
+	everything, since := len(mirror.MissingScopes(splitScopes(r.shop.Scopes), []string{mirror.ScopeAllOrders})) == 0, r.now.Add(-mirror.OrderWindow)
 	var all []Order
 	for _, row := range rows {
 		order, err := decode[*mirror.Order](mirror.KindOrder, row)

@@ -202,10 +202,6 @@ func gidOf(object, ref string) (mirror.GID, bool) {
 	return mirror.GID("gid://shopify/" + object + "/" + ref), true
 }
 
-func hasScope(shop store.Shop, scope string) bool {
-	return slices.Contains(splitScopes(shop.Scopes), scope)
-}
-
 func splitScopes(scopes string) []string {
 	return strings.FieldsFunc(scopes, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -112,8 +112,9 @@ func (r *Reader) Drift(ctx context.Context, shop store.Shop, run int64, limit in
 }
 
 func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows bool) (ShopStatus, error) {
+	granted := splitScopes(shop.Scopes)
 	status := ShopStatus{
-		Shop: shop.Domain, State: shop.State, Scopes: orEmpty(splitScopes(shop.Scopes)), ScopesMissing: missingScopes(shop, wanted),
+		Shop: shop.Domain, State: shop.State, Scopes: orEmpty(granted), ScopesMissing: orEmpty(mirror.MissingScopes(granted, wanted)),
 		Subscriptions: Subscriptions{Missing: map[string]string{}}, VerifiedAt: map[string]mirror.Time{},
 	}
 	subscriptions, err := tx.Subscriptions(shop.ID)
@@ -121,7 +122,7 @@ func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows
 		return status, err
 	}
 	for _, s := range subscriptions {
-		if s.State == "active" {
+		if s.State == store.SubscriptionActive {
 			status.Subscriptions.Active++
 		} else {
 			status.Subscriptions.Missing[s.Topic] = s.Reason
@@ -187,18 +188,6 @@ func runStatuses(tx *store.Tx, shop store.Shop, limit int) ([]RunStatus, error) 
 		})
 	}
 	return all, nil
-}
-
-// missingScopes are the wanted scopes that the shop did not grant; writing includes reading.
-func missingScopes(shop store.Shop, wanted []string) []string {
-	missing := []string{}
-	for _, scope := range wanted {
-		write := "write_" + strings.TrimPrefix(scope, "read_")
-		if !hasScope(shop, scope) && !hasScope(shop, write) {
-			missing = append(missing, scope)
-		}
-	}
-	return missing
 }
 
 // counts counts what readers see of each type: as many as the export has lines.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"stockroom/internal/mirror"
 	"stockroom/internal/secret"
 )
 
@@ -199,15 +200,5 @@ func ParseScopes(text string) []string {
 	return slices.Compact(scopes)
 }
 
-// MissingScopes lists what of wanted is not granted. A granted write_x covers
-// read_x: Shopify's answer may name only the first.
-func MissingScopes(granted, wanted []string) []string {
-	var missing []string
-	for _, scope := range wanted {
-		thing, isRead := strings.CutPrefix(scope, "read_")
-		if !slices.Contains(granted, scope) && !(isRead && slices.Contains(granted, "write_"+thing)) {
-			missing = append(missing, scope)
-		}
-	}
-	return missing
-}
+// MissingScopes lists what of wanted is not granted, as mirror.MissingScopes does.
+func MissingScopes(granted, wanted []string) []string { return mirror.MissingScopes(granted, wanted) }

@@ -127,10 +127,17 @@ func (t *Tx) EraseShop(shop int64) error {
 type Subscription struct {
 	Topic     string
 	GID       string
-	State     string // active, refused (the app may not have it) or failed.
+	State     string // One of those below.
 	Reason    string
 	CheckedAt mirror.Instant
 }
+
+// States of a subscription.
+const (
+	SubscriptionActive  = "active"
+	SubscriptionRefused = "refused" // The app may not have it.
+	SubscriptionFailed  = "failed"  // It could not be made for another reason.
+)
 
 // SetSubscriptions replaces what is known of a shop's subscriptions.
 func (t *Tx) SetSubscriptions(shop int64, all []Subscription) error {
