@@ -43,7 +43,7 @@ type IDPath struct {
 type inventoryInput struct {
 	ShopPath
 	PageParams
-	SKU      string `query:"sku" doc:"The whole SKU, in upper or lower case."`
+	SKU      string `query:"sku" maxLength:"255" doc:"The whole SKU, in upper or lower case."`
 	Item     string `query:"item" doc:"An inventory item's global id or number."`
 	Location string `query:"location" doc:"A location's global id or number."`
 	Product  string `query:"product" doc:"A product's global id, number or handle."`

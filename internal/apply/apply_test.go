@@ -118,7 +118,7 @@ func TestApplyWritesRowChangeAndSearchTogether(t *testing.T) {
 	}
 	b.view(func(tx *store.Tx) error {
 		available := true
-		hits, err := tx.SearchProducts(b.shop.ID, store.ProductQuery{Words: mirror.Words("shirt"), Available: &available, Limit: 10})
+		hits, err := tx.SearchProducts(b.shop.ID, store.ProductQuery{Words: store.SearchWords("shirt"), Available: &available, Limit: 10})
 		if len(hits) != 1 || hits[0].ID != shirt {
 			t.Errorf("search for an available shirt found %v", hits)
 		}

@@ -18,7 +18,7 @@ func search(t *testing.T, s *store.Store, shop store.Shop, text string) []mirror
 	t.Helper()
 	var ids []mirror.GID
 	storetest.View(t, s, func(tx *store.Tx) error {
-		hits, err := tx.SearchProducts(shop.ID, store.ProductQuery{Words: mirror.Words(text), Limit: 100})
+		hits, err := tx.SearchProducts(shop.ID, store.ProductQuery{Words: store.SearchWords(text), Limit: 100})
 		for _, hit := range hits {
 			ids = append(ids, hit.ID)
 		}
@@ -93,7 +93,7 @@ func TestRebuildWorksThroughMoreThanOneBatch(t *testing.T) {
 	storetest.Save(t, s, shop, records...)
 	storetest.Update(t, s, func(tx *store.Tx) error { return catalog.Rebuild(tx, shop.ID, ids) })
 	storetest.View(t, s, func(tx *store.Tx) error {
-		hits, err := tx.SearchProducts(shop.ID, store.ProductQuery{Words: mirror.Words("cup"), Limit: 1000})
+		hits, err := tx.SearchProducts(shop.ID, store.ProductQuery{Words: store.SearchWords("cup"), Limit: 1000})
 		if len(hits) != len(ids) {
 			t.Errorf("%d of %d products found", len(hits), len(ids))
 		}

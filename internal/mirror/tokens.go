@@ -116,21 +116,21 @@ func SortKey(title string) string {
 func Joined(text string) string {
 	var joined []string
 	for field := range strings.FieldsSeq(text) {
-		words := Words(field)
-		if len(words) < 2 || !strings.ContainsAny(field, "-_./") {
+		if len(Words(field)) < 2 {
 			continue
 		}
-		var whole strings.Builder
-		for _, word := range words {
-			if len(word) != 1 || strings.HasPrefix(word[0], "x") {
-				whole.Reset()
-				break
-			}
-			whole.WriteString(word[0])
-		}
-		if whole.Len() > 0 {
-			joined = append(joined, whole.String())
+		// A field of several words even so is no word that something divides.
+		if whole := Words(strings.Map(undivided, field)); len(whole) == 1 && len(whole[0]) == 1 {
+			joined = append(joined, whole[0][0])
 		}
 	}
 	return strings.Join(joined, " ")
+}
+
+// undivided leaves out what is written inside a word or a code to divide it.
+func undivided(r rune) rune {
+	if unicode.Is(unicode.Pd, r) || strings.ContainsRune("_./", r) {
+		return -1
+	}
+	return r
 }

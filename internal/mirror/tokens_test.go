@@ -30,7 +30,8 @@ func TestWordsMeetHoweverTheyAreTyped(t *testing.T) {
 			t.Errorf("%q has the tokens %q, %q has %q", typed, got, written, want)
 		}
 	}
-	for written, want := range map[string]string{"T-Shirt AB-12 plain": "tshirt ab12", "a/b": "ab", "紅-色": "", "no hyphen": "", "-": ""} {
+	for written, want := range map[string]string{"T-Shirt AB-12 plain": "tshirt ab12", "a/b": "ab", "X-Large": mirror.Tokens("xlarge"), "футболка-поло": mirror.Tokens("футболкаполо"), "AB‑12": "ab12", `"ab-12"`: "ab12",
+		"紅-色": "", "no hyphen": "", "-": "", "-plain-": "", "a, b-c": "bc", "a,b-c": ""} {
 		if got := mirror.Joined(written); got != want {
 			t.Errorf("Joined(%q) = %q, want %q", written, got, want)
 		}

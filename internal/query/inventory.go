@@ -127,9 +127,15 @@ func (r reader) wantedItems(q InventoryQuery) (items []mirror.GID, restricted bo
 	return items, restricted, nil
 }
 
+// maxSKU bounds, in bytes, the SKU that is looked for; Shopify's have 255 characters at most.
+const maxSKU = 4 * 255
+
 // itemsBySKU finds the items of the variants with this SKU. The search index
 // knows all SKUs by their tokens, which stand in a row there as in the SKU.
 func (r reader) itemsBySKU(sku string) ([]mirror.GID, error) {
+	if len(sku) > maxSKU {
+		return nil, nil
+	}
 	var phrase []string
 	for _, word := range mirror.Words(sku) {
 		phrase = append(phrase, word...)
@@ -138,7 +144,7 @@ func (r reader) itemsBySKU(sku string) ([]mirror.GID, error) {
 		return nil, nil
 	}
 	var items []mirror.GID
-	search := store.ProductQuery{Words: [][]string{phrase}, Limit: pageRows}
+	search := store.ProductQuery{Words: []store.Word{{Apart: [][]string{phrase}}}, Limit: pageRows}
 	for {
 		hits, err := r.tx.SearchProducts(r.shop.ID, search)
 		if err != nil || len(hits) == 0 {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"stockroom/internal/catalog"
 	"stockroom/internal/mirror"
@@ -67,37 +67,8 @@ type VariantSummary struct {
 	InventoryQuantity *int64                  `json:"inventoryQuantity"`
 }
 
-// MaxText bounds the text of a search, in bytes.
+// MaxText bounds the text of a search, in characters.
 const MaxText = 256
-
-// distinct leaves repeated words out.
-func distinct(words [][]string) [][]string {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(words, func(word []string) bool {
-		key := strings.Join(word, " ")
-		repeated := seen[key]
-		seen[key] = true
-		return repeated
-	})
-}
-
-// wordsJoined are a text's words with divided ones, such as AB-12, as one; nil
-// where there are none of those.
-func wordsJoined(text string) [][]string {
-	var words [][]string
-	joined := false
-	for field := range strings.FieldsSeq(text) {
-		if whole := mirror.Joined(field); whole != "" {
-			words, joined = append(words, []string{whole}), true
-		} else {
-			words = append(words, mirror.Words(field)...)
-		}
-	}
-	if !joined {
-		return nil
-	}
-	return words
-}
 
 // Products searches the shop's products, best match first, then by title.
 func (r *Reader) Products(ctx context.Context, shop store.Shop, q ProductsQuery) (List[ProductSummary], error) {
@@ -107,11 +78,11 @@ func (r *Reader) Products(ctx context.Context, shop store.Shop, q ProductsQuery)
 		return page, err
 	}
 	page.Limit = limit
-	if len(q.Text) > MaxText {
-		return page, &Error{BadRequest, "the text to search for is too long", fmt.Sprintf("send at most %d bytes of it", MaxText)}
+	if utf8.RuneCountInString(q.Text) > MaxText {
+		return page, &Error{BadRequest, "the text to search for is too long", fmt.Sprintf("send at most %d characters of it", MaxText)}
 	}
-	search := store.ProductQuery{Available: q.Available, Published: !q.All, Limit: limit + 1, Words: distinct(mirror.Words(q.Text)), Or: distinct(wordsJoined(q.Text))}
-	if len(search.Words) > store.MaxWords {
+	search := store.ProductQuery{Available: q.Available, Published: !q.All, Limit: limit + 1, Words: store.SearchWords(q.Text)}
+	if store.Parts(search.Words) > store.MaxWords {
 		return page, &Error{BadRequest, "there are too many words to search for", fmt.Sprintf("send at most %d", store.MaxWords)}
 	}
 	for _, bound := range []struct {

@@ -46,6 +46,8 @@ func TestProductsAreFoundByWordsAndFilters(t *testing.T) {
 		{"the variant at that price is sold out", query.ProductsQuery{Available: new(true), MinPrice: price("25")}, ""},
 		{"the variant at that price is for sale", query.ProductsQuery{Available: new(true), MaxPrice: price("25")}, "Crème Sérum"},
 		{"a word repeated is one word", query.ProductsQuery{Text: strings.Repeat("creme ", 40)}, "Crème Sérum"},
+		{"a SKU as one", query.ProductsQuery{Text: "sku11"}, "Crème Sérum"},
+		{"a SKU apart", query.ProductsQuery{Text: `"SKU 11"`}, "Crème Sérum"},
 		{"at most", query.ProductsQuery{MaxPrice: price("19.89")}, ""},
 		{"at least", query.ProductsQuery{MinPrice: price("45")}, "紅色襯衫 Shirt"},
 	} {
@@ -70,6 +72,9 @@ func TestASearchIsBounded(t *testing.T) {
 		if asked, ok := errors.AsType[*query.Error](err); !ok || asked.Code != query.BadRequest || asked.Fix == "" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := reader(s).Products(t.Context(), shop, query.ProductsQuery{Text: strings.Repeat("ö", query.MaxText)}); err != nil {
+		t.Errorf("a text as long as may be: %v", err)
 	}
 }
 

@@ -99,18 +99,56 @@ func (t *Tx) DropProductEntries(shop int64, ids []mirror.GID) error {
 
 // ProductQuery selects products. Zero values do not restrict.
 type ProductQuery struct {
-	Words     [][]string // Each word's tokens, which must stand in a row; the last word's last token may be a beginning.
-	Or        [][]string // Another way to put the words, that will do as well; nil for none.
-	Available *bool      // Some variant is for sale, at a price within the bounds; or none is.
-	Published bool       // Only what customers can see: published and ACTIVE.
+	Words     []Word // All must be there; the last one's last token may be a beginning.
+	Available *bool  // Some variant is for sale, at a price within the bounds; or none is.
+	Published bool   // Only what customers can see: published and ACTIVE.
 	MinPrice  *int64
 	MaxPrice  *int64
 	After     ProductCursor
 	Limit     int
 }
 
-// MaxWords bounds the words of a search: the cost of matching grows faster than they do.
+// Word is a word to search for. Either way to put it will do.
+type Word struct {
+	Apart  [][]string // Its parts; the tokens of one must stand in a row.
+	Joined string     // The parts as one token; empty for a word that nothing divides.
+}
+
+// MaxWords bounds the parts of all words of a search together: the cost of
+// matching grows faster than they do.
 const MaxWords = 32
+
+// SearchWords are the words of a text that is searched for, each once.
+func SearchWords(text string) []Word {
+	var words []Word
+	seen := map[string]bool{}
+	add := func(apart [][]string, joined string) {
+		if key := fmt.Sprint(apart); !seen[key] {
+			seen[key] = true
+			words = append(words, Word{apart, joined})
+		}
+	}
+	for field := range strings.FieldsSeq(text) {
+		apart := mirror.Words(field)
+		if joined := mirror.Joined(field); joined != "" {
+			add(apart, joined)
+			continue
+		}
+		for i := range apart {
+			add(apart[i:i+1], "")
+		}
+	}
+	return words
+}
+
+// Parts counts what MaxWords bounds.
+func Parts(words []Word) int {
+	parts := 0
+	for _, word := range words {
+		parts += len(word.Apart)
+	}
+	return parts
+}
 
 // ProductCursor is where a page ended. Results come by rank (all words in the
 // title first), then by normalised title, then by id.
@@ -135,14 +173,12 @@ func (t *Tx) SearchProducts(shop int64, q ProductQuery) ([]ProductHit, error) {
 	}
 	from, rank := `product_search p`, `0`
 	where := `p.shop_id = $1`
-	if n := max(len(q.Words), len(q.Or)); n > MaxWords {
-		return nil, fmt.Errorf("search products: %d words, more than %d", n, MaxWords)
+	parts := Parts(q.Words)
+	if parts > MaxWords {
+		return nil, fmt.Errorf("search products: %d words, more than %d", parts, MaxWords)
 	}
-	if len(q.Words) > 0 {
-		match := "(" + ftsQuery(q.Words) + ")"
-		if len(q.Or) > 0 {
-			match += " OR (" + ftsQuery(q.Or) + ")"
-		}
+	if parts > 0 {
+		match := ftsQuery(q.Words)
 		rank = `CASE WHEN p.rowid IN (SELECT rowid FROM product_tokens WHERE product_tokens MATCH ` + arg("{title} : ("+match+")") + `) THEN 0 ELSE 1 END`
 		where += ` AND p.rowid IN (SELECT rowid FROM product_tokens WHERE product_tokens MATCH ` + arg(match) + `)`
 	}
@@ -190,10 +226,22 @@ func (t *Tx) ProductByHandle(shop int64, handle string) (mirror.GID, error) {
 
 // ftsQuery writes words in FTS5's language. Tokens are ASCII letters and digits
 // alone (see mirror.Tokens), so none can be mistaken for an operator inside its quotes.
-func ftsQuery(words [][]string) string {
-	phrases := make([]string, len(words))
-	for i, tokens := range words {
-		phrases[i] = `"` + strings.Join(tokens, " ") + `"`
+func ftsQuery(words []Word) string {
+	all := make([]string, len(words))
+	for i, word := range words {
+		end := ""
+		if i == len(words)-1 {
+			end = "*" // The user may still be typing the last word.
+		}
+		parts := make([]string, len(word.Apart))
+		for j, tokens := range word.Apart {
+			parts[j] = `"` + strings.Join(tokens, " ") + `"`
+		}
+		all[i] = "(" + strings.Join(parts, " AND ") + end
+		if word.Joined != "" {
+			all[i] += ` OR "` + word.Joined + `"` + end
+		}
+		all[i] += ")"
 	}
-	return strings.Join(phrases, " AND ") + "*" // The user may still be typing the last word.
+	return strings.Join(all, " AND ")
 }

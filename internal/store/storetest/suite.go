@@ -682,6 +682,13 @@ func entry(id int64, title, rest string) store.ProductEntry {
 		Title: mirror.Tokens(title), Rest: mirror.Tokens(rest)}
 }
 
+// divided is an entry that is found by its divided words as one, too.
+func divided(id int64, title string) store.ProductEntry {
+	e := entry(id, title, "")
+	e.Title += " " + mirror.Joined(title)
+	return e
+}
+
 func search(t *testing.T, s *store.Store, shop store.Shop, q store.ProductQuery) string {
 	t.Helper()
 	var numbers []string
@@ -703,14 +710,17 @@ func searchFindsWordsOfAnyScript(t *testing.T, s *store.Store) {
 	Update(t, s, func(tx *store.Tx) error {
 		return tx.SaveProductEntries(shop.ID, []store.ProductEntry{
 			entry(1, "Crème brûlée", "dessert"), entry(2, "紅色襯衫", "shirt"), entry(3, "Gift 🎁 box", "NEAR OR AND"), entry(4, "Смета", "Über xl"), entry(5, "Dessert bowl", ""),
+			divided(6, "T-Shirt X-Large AB-12"), divided(7, "tshirt xlarge ab12"),
 		})
 	})
 	for text, want := range map[string]string{
-		"creme": "1", "CRÈME": "1", "brul": "1", "brul creme": "", "紅色": "2", "色襯": "2", "襯紅": "", "🎁": "3", "box gi": "3", "смета": "4", "uber": "4", "xl": "4",
+		"creme": "1", "CRÈME": "1", "brul": "1", "brul creme": "", "紅色": "2", "色襯": "2", "襯紅": "", "🎁": "3", "box gi": "3", "смета": "4", "uber": "4", "xl": "6 7 4",
 		"dessert": "5 1", // In the title first, though it comes later by title.
-		"near":    "3", "or": "3", `"and`: "3", "x": "4", "xe7": "", "cre*me": "", "title:creme": "",
+		// Divided words are found apart and as one, each in its own way.
+		"t-shirt": "6 7", "tshirt": "6 7", "t shirt": "6", "T-SHI": "6 7", "x-large ab12": "6 7", "xlarge AB-12": "6 7", "shirt large": "6", "ab-13": "",
+		"near": "3", "or": "3", `"and`: "3", "x": "6 7 4", "xe7": "", "cre*me": "", "title:creme": "",
 	} {
-		if got := search(t, s, shop, store.ProductQuery{Words: mirror.Words(text)}); got != want {
+		if got := search(t, s, shop, store.ProductQuery{Words: store.SearchWords(text)}); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
@@ -738,7 +748,7 @@ func searchFiltersAndPages(t *testing.T, s *store.Store) {
 		{store.ProductQuery{Available: new(true)}, "5 1 3"},
 		{store.ProductQuery{Available: new(false)}, "4 6 2"},
 		{store.ProductQuery{MinPrice: new(int64(15)), MaxPrice: new(int64(30))}, "4 2 3"},
-		{store.ProductQuery{Words: mirror.Words("cup"), MinPrice: new(int64(16))}, "4 5 6 3"},
+		{store.ProductQuery{Words: store.SearchWords("cup"), MinPrice: new(int64(16))}, "4 5 6 3"},
 	} {
 		if got := search(t, s, shop, tt.q); got != tt.want {
 			t.Errorf("%+v: got %s, want %s", tt.q, got, tt.want)
@@ -771,7 +781,7 @@ func searchEntriesAreReplacedAndDropped(t *testing.T, s *store.Store) {
 	save(entry(1, "Old", "sku"), entry(2, "Other", "sku"))
 	save(entry(1, "New", "sku"))
 	for text, want := range map[string]string{"old": "", "new": "1", "sku": "1 2"} {
-		if got := search(t, s, shop, store.ProductQuery{Words: mirror.Words(text)}); got != want {
+		if got := search(t, s, shop, store.ProductQuery{Words: store.SearchWords(text)}); got != want {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
@@ -792,7 +802,7 @@ func searchEntriesAreReplacedAndDropped(t *testing.T, s *store.Store) {
 		t.Errorf("by a dropped handle: %v", err)
 	}
 	save(entry(3, "Third", "")) // It may get the number that the dropped one had in the index.
-	if got := search(t, s, shop, store.ProductQuery{Words: mirror.Words("sku")}); got != "1" {
+	if got := search(t, s, shop, store.ProductQuery{Words: store.SearchWords("sku")}); got != "1" {
 		t.Errorf("after dropping: got %q", got)
 	}
 }
