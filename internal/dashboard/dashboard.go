@@ -3,9 +3,10 @@
 //
 // It promises that everything under /admin/ but the sign-in page needs the
 // admin's session, that a request made by another site's page changes nothing,
-// that passwords can be tried slowly alone, and that the pages work without a
-// script and load nothing from elsewhere. See TestEverythingNeedsTheSession and
-// TestPasswordsAreTriedSlowly.
+// that passwords can be tried slowly alone while the right one still gets in,
+// and that the pages work without a script and load nothing from elsewhere. See
+// TestEverythingNeedsTheSession, TestPasswordsAreTriedSlowly and
+// TestTheRightPasswordGetsInAboveTheLimit.
 //
 // What it shows comes from package query; polling is left to the function that
 // it is given.

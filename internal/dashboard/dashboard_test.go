@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,19 +35,34 @@ const (
 // site is a dashboard over the sample shop and a browser that looks at it.
 type site struct {
 	*httptest.Server
-	store   *store.Store
-	shop    store.Shop
-	now     time.Time
-	polled  []string
-	pollErr error
-	log     bytes.Buffer
-	browser *http.Client
+	dashboard atomic.Pointer[dashboard.Dashboard]
+	store     *store.Store
+	shop      store.Shop
+	now       time.Time
+	polled    []string
+	pollErr   error
+	log       bytes.Buffer
+	browser   *http.Client
 }
 
 func open(t *testing.T) *site {
 	t.Helper()
 	s := &site{store: storetest.Open(t), now: storetest.Noon.Time()}
 	s.shop = storetest.Sample(t, s.store, domain)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.dashboard.Load().ServeHTTP(w, r) }))
+	t.Cleanup(s.Close)
+	s.serve(t, password)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.browser = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return s
+}
+
+// serve puts a new dashboard under the site's address, as a restart does.
+func (s *site) serve(t *testing.T, password string) {
+	t.Helper()
 	clock := func() time.Time { return s.now }
 	d, err := dashboard.New(dashboard.Config{
 		Store: s.store, Reader: query.New(s.store, clock), Now: clock, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
@@ -59,14 +75,7 @@ func open(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Server = httptest.NewServer(d)
-	t.Cleanup(s.Close)
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.browser = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return s
+	s.dashboard.Store(d)
 }
 
 // do sends a request; a form makes it a POST, headers are "Name: value".
@@ -209,7 +218,7 @@ func TestASessionBeginsAndEnds(t *testing.T) {
 func TestCookiesAreSecureBehindHTTPS(t *testing.T) {
 	s := open(t)
 	response, _ := s.do(t, "/admin/login", url.Values{"password": {password}}, "X-Forwarded-Proto: https")
-	if cookies := response.Cookies(); len(cookies) != 1 || !cookies[0].Secure {
+	if cookies := response.Cookies(); len(cookies) != 2 || !cookies[0].Secure || !cookies[1].Secure {
 		t.Errorf("cookies: %v", cookies)
 	}
 }
@@ -227,6 +236,26 @@ func TestSigningInLeadsNowhereElse(t *testing.T) {
 	}
 }
 
+// flooded is more tries than can wait.
+const flooded = 40
+
+// flood tries passwords from the browser's address without waiting for answers, and counts those by status.
+func (s *site) flood(t *testing.T) map[int]int {
+	t.Helper()
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	seen := map[int]int{}
+	for range flooded {
+		request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/admin/login", strings.NewReader("password=wrong"))
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.RemoteAddr = "127.0.0.1:1"
+		response := httptest.NewRecorder()
+		s.dashboard.Load().ServeHTTP(response, request)
+		seen[response.Code]++
+	}
+	return seen
+}
+
 func TestPasswordsAreTriedSlowly(t *testing.T) {
 	s := open(t)
 	try := func(password string) int {
@@ -238,8 +267,14 @@ func TestPasswordsAreTriedSlowly(t *testing.T) {
 			t.Errorf("try %d: %d", i, got)
 		}
 	}
+	// The clock that is counted by stands still, so that every try waits longer
+	// than the one before, until one would wait too long.
+	seen := s.flood(t)
+	if seen[http.StatusTooManyRequests] < flooded-1 || seen[http.StatusSeeOther] > 0 {
+		t.Errorf("tries by one who does not wait: %v", seen)
+	}
 	if got := try(password); got != http.StatusTooManyRequests {
-		t.Errorf("the right password after five wrong ones: %d, want it not to be looked at", got)
+		t.Errorf("the right password when the lane is full: %d, want it not to be looked at", got)
 	}
 	s.now = s.now.Add(12 * time.Second)
 	if got := try(password); got != http.StatusSeeOther {
@@ -247,6 +282,54 @@ func TestPasswordsAreTriedSlowly(t *testing.T) {
 	}
 	if strings.Contains(s.log.String(), password) {
 		t.Error("the password is in the log")
+	}
+}
+
+// TestTheRightPasswordGetsInAboveTheLimit: behind a proxy everybody's address is one.
+func TestTheRightPasswordGetsInAboveTheLimit(t *testing.T) {
+	s := open(t)
+	for range 5 {
+		s.do(t, "/admin/login", url.Values{"password": {"wrong"}})
+	}
+	s.signIn(t)
+}
+
+// TestABrowserThatSignedInBeforeHasItsOwnTries: nobody else uses them up.
+func TestABrowserThatSignedInBeforeHasItsOwnTries(t *testing.T) {
+	s := open(t)
+	known := ""
+	for _, cookie := range s.signIn(t).Cookies() {
+		if cookie.Name == "stockroom_browser" && cookie.HttpOnly {
+			known = cookie.Name + "=" + cookie.Value
+		}
+	}
+	s.browser = &http.Client{CheckRedirect: s.browser.CheckRedirect} // Without the cookies.
+	s.flood(t)
+	try := func(headers ...string) int {
+		response, _ := s.do(t, "/admin/login", url.Values{"password": {password}}, headers...)
+		return response.StatusCode
+	}
+	if got := try("Cookie: stockroom_browser=made-up"); got != http.StatusTooManyRequests {
+		t.Errorf("an unknown browser: %d", got)
+	}
+	if got := try("Cookie: " + known); got != http.StatusSeeOther {
+		t.Errorf("the known browser: %d", got)
+	}
+	if response, _ := s.do(t, "/admin/", nil, "Cookie: "+strings.Replace(known, "browser", "admin", 1)); response.StatusCode != http.StatusSeeOther {
+		t.Errorf("what names a browser opens a page: %d", response.StatusCode)
+	}
+}
+
+func TestAChangedPasswordEndsSessions(t *testing.T) {
+	s := open(t)
+	s.signIn(t)
+	s.serve(t, "another password")
+	if response, _ := s.do(t, "/admin/", nil); response.StatusCode != http.StatusSeeOther {
+		t.Errorf("the old password's session after it was changed: %d", response.StatusCode)
+	}
+	s.serve(t, password)
+	if response, _ := s.do(t, "/admin/", nil); response.StatusCode != http.StatusOK {
+		t.Errorf("a session after a start with the same password: %d", response.StatusCode)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -38,11 +39,22 @@ const (
 
 	// sessionLife is how long a browser stays signed in.
 	sessionLife = 12 * time.Hour
+
+	// browserCookie names a browser that has signed in before. It opens nothing,
+	// but its tries are its own: nobody else's use them up.
+	browserCookie = "stockroom_browser"
+	scopeBrowser  = "admin-browser"
+	browserLife   = 90 * 24 * time.Hour
 )
 
 // SignedIn reports whether the request holds the admin's session.
 func (d *Dashboard) SignedIn(r *http.Request) (bool, error) {
-	cookie, err := r.Cookie(cookieName)
+	return d.holds(r, cookieName, scopeAdmin)
+}
+
+// holds reports whether the request's cookie opens the scope.
+func (d *Dashboard) holds(r *http.Request, name, kind string) (bool, error) {
+	cookie, err := r.Cookie(name)
 	if err != nil {
 		return false, nil
 	}
@@ -57,13 +69,23 @@ func (d *Dashboard) SignedIn(r *http.Request) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look up the session: %w", err)
 	}
-	return scope == d.scope(), nil
+	return scope == d.scope(kind), nil
 }
 
 // scope is what a session opens. It names the password by its hash, so that a
 // changed password ends the sessions that the old one began.
-func (d *Dashboard) scope() string {
-	return fmt.Sprintf("%s:%x", scopeAdmin, secret.Hash(d.Password.Reveal())[:8])
+func (d *Dashboard) scope(kind string) string {
+	return fmt.Sprintf("%s:%x", kind, secret.Hash(d.Password.Reveal())[:8])
+}
+
+// party is whose tries these are: the browser's own, if it has signed in before
+// and so is known, or its network's.
+func (d *Dashboard) party(r *http.Request) (party string, known bool, err error) {
+	if known, err = d.holds(r, browserCookie, scopeBrowser); err != nil || !known {
+		return network(r.RemoteAddr).String(), false, err
+	}
+	cookie, err := r.Cookie(browserCookie)
+	return fmt.Sprintf("browser %x", secret.Hash(cookie.Value)), true, err
 }
 
 // RequireSession lets requests of the signed-in admin through; others are led to
@@ -104,9 +126,14 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data := signInData{Next: ownPath(r.PostForm.Get("next"))}
-	if !d.signIns.allow(r.RemoteAddr, d.Now()) {
+	party, known, err := d.party(r)
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	if !d.signIns.admit(r.Context(), party, known, d.Now()) {
 		d.Log.WarnContext(r.Context(), "sign-ins limited", "remote", r.RemoteAddr)
-		w.Header().Set("Retry-After", "12")
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 		data.Problem = "Too many tries. Wait a little."
 		d.render(w, r, http.StatusTooManyRequests, "login", data)
 		return
@@ -117,18 +144,22 @@ func (d *Dashboard) signIn(w http.ResponseWriter, r *http.Request) {
 		d.render(w, r, http.StatusForbidden, "login", data)
 		return
 	}
-	token, now := secret.RandomToken(32), mirror.At(d.Now())
-	err := d.Store.Update(r.Context(), func(tx *store.Tx) error {
+	token, browser, now := secret.RandomToken(32), secret.RandomToken(32), mirror.At(d.Now())
+	err = d.Store.Update(r.Context(), func(tx *store.Tx) error {
 		if err := tx.DropExpired(now); err != nil {
 			return err
 		}
-		return tx.SaveSession(secret.Hash(token), d.scope(), now.Add(sessionLife))
+		if err := tx.SaveSession(secret.Hash(browser), d.scope(scopeBrowser), now.Add(browserLife)); err != nil {
+			return err
+		}
+		return tx.SaveSession(secret.Hash(token), d.scope(scopeAdmin), now.Add(sessionLife))
 	})
 	if err != nil {
 		d.fail(w, r, fmt.Errorf("keep the session: %w", err))
 		return
 	}
-	http.SetCookie(w, cookie(r, token, int(sessionLife.Seconds())))
+	http.SetCookie(w, cookie(r, cookieName, token, sessionLife))
+	http.SetCookie(w, cookie(r, browserCookie, browser, browserLife))
 	http.Redirect(w, r, data.Next, http.StatusSeeOther)
 }
 
@@ -141,13 +172,13 @@ func (d *Dashboard) signOut(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	http.SetCookie(w, cookie(r, "", -1))
+	http.SetCookie(w, cookie(r, cookieName, "", -time.Second))
 	http.Redirect(w, r, "/admin/login", http.StatusSeeOther)
 }
 
-func cookie(r *http.Request, value string, maxAge int) *http.Cookie {
+func cookie(r *http.Request, name, value string, life time.Duration) *http.Cookie {
 	return &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		// Whoever forges the proxy's header only makes their own cookie stricter.
 		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
 	}
@@ -162,45 +193,86 @@ func ownPath(next string) string {
 }
 
 const (
-	// triesPerAddress, then one more each retryAfter.
-	triesPerAddress = 5
-	retryAfter      = 12 * time.Second
+	// triesPerParty, then one more each retryAfter.
+	triesPerParty = 5
+	retryAfter    = 12 * time.Second
 
-	// triesOverall, then one a second: many addresses together are one attacker.
+	// triesOverall, then one a second: many networks together are one attacker.
 	triesOverall = 30
 
-	// maxAddresses bounds the memory of addresses. When it is full all are
+	// lanePace is how far apart tries above a limit are looked at, one by one, and
+	// laneWait how long one waits for its turn at most. The right password gets
+	// in even while others try, and all of them together try slowly.
+	lanePace = time.Second / 2
+	laneWait = 10 * time.Second
+
+	// maxParties bounds the memory of parties. When it is full all are
 	// forgotten: the overall limit holds still.
-	maxAddresses = 10_000
+	maxParties = 10_000
 )
 
 // signIns limits how fast passwords can be tried.
+//
+// A limit by network alone would keep the operator out behind a proxy, where
+// everybody has the proxy's address: whoever tries passwords there uses up the
+// tries of all. So a try above a limit is not refused but waits in a lane, and a
+// browser that has signed in before has tries of its own.
 type signIns struct {
 	overall *rate.Limiter
 
-	mu        sync.Mutex
-	addresses map[netip.Prefix]*rate.Limiter
+	mu      sync.Mutex
+	parties map[string]*rate.Limiter
+	turn    time.Time // The next free one in the lane.
 }
 
 func newSignIns() *signIns {
-	return &signIns{overall: rate.NewLimiter(rate.Every(time.Second), triesOverall), addresses: map[netip.Prefix]*rate.Limiter{}}
+	return &signIns{overall: rate.NewLimiter(rate.Every(time.Second), triesOverall), parties: map[string]*rate.Limiter{}}
 }
 
-func (s *signIns) allow(remote string, now time.Time) bool {
-	return s.of(remote).AllowN(now, 1) && s.overall.AllowN(now, 1)
+// admit returns true when a try may be looked at, perhaps after a wait, and
+// false when too many wait already or the one who tries has gone.
+func (s *signIns) admit(ctx context.Context, party string, known bool, now time.Time) bool {
+	if s.of(party).AllowN(now, 1) && (known || s.overall.AllowN(now, 1)) {
+		return true
+	}
+	wait, ok := s.takeTurn(now)
+	if !ok {
+		return false
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false // Its turn is not given to another: leaving early must not make room for more.
+	}
 }
 
-func (s *signIns) of(remote string) *rate.Limiter {
-	key := network(remote)
+// takeTurn takes the next turn in the lane, unless it is too far off.
+func (s *signIns) takeTurn(now time.Time) (wait time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limiter, ok := s.addresses[key]
+	if s.turn.Before(now) {
+		s.turn = now
+	}
+	if wait = s.turn.Sub(now); wait > laneWait {
+		return 0, false
+	}
+	s.turn = s.turn.Add(lanePace)
+	return wait, true
+}
+
+func (s *signIns) of(party string) *rate.Limiter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limiter, ok := s.parties[party]
 	if !ok {
-		if len(s.addresses) >= maxAddresses {
-			clear(s.addresses)
+		if len(s.parties) >= maxParties {
+			clear(s.parties)
 		}
-		limiter = rate.NewLimiter(rate.Every(retryAfter), triesPerAddress)
-		s.addresses[key] = limiter
+		limiter = rate.NewLimiter(rate.Every(retryAfter), triesPerParty)
+		s.parties[party] = limiter
 	}
 	return limiter
 }
