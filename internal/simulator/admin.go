@@ -494,7 +494,7 @@ func (c *courier) hurry(webhookID string) {
 	for i, p := range c.queue {
 		if p.log.WebhookID == webhookID {
 			heap.Remove(&c.queue, i)
-			p.due = time.Now()
+			p.due = c.sim.machine()
 			c.push(p)
 			return
 		}
@@ -503,10 +503,12 @@ func (c *courier) hurry(webhookID string) {
 
 // faultKnob is a fault as a form shows it.
 type faultKnob struct {
-	Name, Label, Sentence string
-	Input                 string // share, duration, check, number, text or lines.
-	Value                 string
-	On                    bool
+	Name     string `json:"name"` // In the control API.
+	Label    string `json:"-"`
+	Sentence string `json:"sentence"`
+	Input    string `json:"kind"` // share, duration, check, number, text, lines or json.
+	Value    string `json:"value"`
+	On       bool   `json:"on"`
 }
 
 // faultSentences say what each fault does. A fault without one shows its name.
@@ -517,13 +519,26 @@ var faultSentences = map[string]string{
 	"forge":           "Share of webhooks also sent tampered with and wrongly signed, before the true one.",
 	"reorder":         "Share of webhooks that up to two seconds of others overtake.",
 	"delay":           "Longest delay of each webhook.",
+	"late":            "Share of webhooks sent hours after what they tell of: between one and twelve.",
+	"old_secret":      "Share of webhooks signed with the app's older secret: its own followed by “-old”, where none is set.",
+	"stale":           "Share of webhooks whose first acceptance is not heard: they come again a minute later with the body of then, whatever has changed.",
+	"newer":           "Share of webhooks that wait 10 to 30 seconds and tell what is true by then, under their old time of trigger.",
+	"webhook_first":   "Share of requests answered only when the webhooks that they caused were tried, for at most six seconds.",
+	"unsubscribe":     "Share of webhooks with which their subscription is deleted, if it was made through the API.",
+	"skew":            "By how much Date headers and times of trigger are ahead of the clock; with a minus, behind.",
 	"throttle":        "Share of requests that find the budget spent.",
-	"server_error":    "Share of requests answered 502.",
+	"server_error":    "Share of requests answered 502, without effect.",
+	"reset":           "Share of requests whose connection is reset, without effect.",
+	"timeout":         "Share of requests not answered for a minute, then 504, without effect.",
+	"answer_lost":     "Share of requests that take effect and are answered 502 or by a reset connection.",
+	"deny":            "Fields answered with ACCESS_DENIED, as if a scope were missing: [\"Product.variants\",\"QueryRoot.orders\"].",
 	"slow":            "How long every answer takes.",
+	"slow_pages":      "How long answers with a page of a list take besides.",
 	"totals_lag":      "How long totalInventory shows what it was.",
 	"index_lag":       "How long a change is missing from searches.",
 	"token_lost":      "Share of tokens that are made and whose reply is lost.",
 	"omit_expires_in": "Replies with tokens lack their lifetimes.",
+	"token_life":      "How long access tokens that expire work, if that is less than they were given out for.",
 
 	"bulk_cut":     "Share of bulk operations whose file ends early, shorter than fileSize says.",
 	"bulk_reorder": "Share of bulk operations whose lines are in any order, children before parents too.",

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"context"
 	"crypto/hmac"
@@ -31,6 +32,10 @@ const (
 	maxQueue       = 1_000_000 // Deliveries beyond are lost, and logged as such.
 
 	reorderSpread  = 2 * time.Second
+	newerWait      = 10 * time.Second
+	newerSpread    = 20 * time.Second
+	lateWait       = time.Hour
+	lateSpread     = 11 * time.Hour
 	debounceWindow = 5 * time.Second // Of identical bodies with include_fields.
 	maxDebounced   = 100_000
 )
@@ -93,6 +98,9 @@ type parcel struct {
 	tries  int
 	copies int // Sent once more under the same id.
 	forge  bool
+	skew   time.Duration
+	stale  bool      // Its first acceptance will not be heard.
+	lapse  bool      // Its subscription will be deleted.
 	first  time.Time // Of the first try.
 	// awaited is true until the first try is over, for what Quiet waits for.
 	awaited bool
@@ -110,7 +118,8 @@ type courier struct {
 	busy     int // Parcels with a sender.
 	awaited  int // Parcels that Quiet waits for.
 	quiet    chan struct{}
-	log      []*Delivery // The oldest first.
+	finished chan struct{} // Closed when a sender is done with a parcel; nil while nobody waits.
+	log      []*Delivery   // The oldest first.
 	debounce map[string]debounced
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
@@ -175,7 +184,7 @@ func (c *courier) dispatch(ctx context.Context, work chan<- *parcel) {
 		var next *parcel
 		wait := time.Duration(-1)
 		if len(c.queue) > 0 {
-			if wait = time.Until(c.queue[0].due); wait <= 0 {
+			if wait = c.queue[0].due.Sub(c.sim.machine()); wait <= 0 {
 				next = heap.Pop(&c.queue).(*parcel)
 				c.busy++
 			}
@@ -218,14 +227,28 @@ func (c *courier) dispatch(ctx context.Context, work chan<- *parcel) {
 // post takes a parcel and draws the faults that it will meet.
 func (c *courier) post(p *parcel, after time.Duration) {
 	faults := c.sim.Faults()
-	p.due = time.Now().Add(after + c.sim.upTo(time.Duration(faults.Delay)))
+	p.due = c.sim.machine().Add(after + c.sim.upTo(time.Duration(faults.Delay)))
 	if c.sim.chancy(faults.Reorder) {
 		p.due = p.due.Add(c.sim.upTo(reorderSpread))
 	}
 	if c.sim.chancy(faults.Double) {
 		p.copies = 1
 	}
+	p.skew = time.Duration(faults.Skew)
 	p.forge = c.sim.chancy(faults.Forge)
+	p.stale = c.sim.chancy(faults.Stale)
+	p.lapse = c.sim.chancy(faults.Unsubscribe)
+	if c.sim.chancy(faults.OldSecret) {
+		app := p.installation.App
+		p.secret = cmp.Or(app.OldSecret, app.Secrets[0]+"-old")
+	}
+	if c.sim.chancy(faults.Newer) {
+		p.due = p.due.Add(newerWait + c.sim.upTo(newerSpread))
+	}
+	if c.sim.chancy(faults.Late) {
+		late := lateWait + c.sim.upTo(lateSpread)
+		p.due, after = p.due.Add(late), after+late
+	}
 	p.log.Lost = faults.loses(c.sim, *p.log)
 
 	c.mu.Lock()
@@ -263,7 +286,7 @@ func (c *courier) push(p *parcel) {
 // send tries a parcel once and decides what follows.
 func (c *courier) send(ctx context.Context, p *parcel) {
 	if p.tries == 0 {
-		p.first = time.Now()
+		p.first = c.sim.machine()
 		if !c.prepare(p) {
 			c.finish(p, true, func() { p.log.Skipped, p.log.Done = true, true })
 			return
@@ -283,6 +306,10 @@ func (c *courier) send(ctx context.Context, p *parcel) {
 		c.finish(p, false, func() { c.push(p) })
 		return
 	}
+	if result.ok() && p.stale {
+		p.stale = false
+		result = Attempt{At: result.At, Error: "fault: it was accepted, and that was not heard"}
+	}
 	p.tries++
 	p.installation.delivered(p, result.ok()) // Before another sender may hold the parcel.
 	again := result.ok() && p.copies > 0
@@ -291,12 +318,12 @@ func (c *courier) send(ctx context.Context, p *parcel) {
 		switch {
 		case again:
 			p.copies--
-			p.due = time.Now()
+			p.due = c.sim.machine()
 			c.push(p)
 		case result.ok():
 			p.log.Done = true
 		case p.tries <= maxRetries:
-			p.due = time.Now().Add(firstRetry << (p.tries - 1))
+			p.due = c.sim.machine().Add(firstRetry << (p.tries - 1))
 			c.push(p)
 		default:
 			p.log.Done = true
@@ -311,6 +338,10 @@ func (c *courier) finish(p *parcel, tried bool, then func()) {
 	defer c.mu.Unlock()
 	then()
 	c.busy--
+	if c.finished != nil {
+		close(c.finished)
+		c.finished = nil
+	}
 	if tried && p.awaited {
 		p.awaited = false
 		c.awaited--
@@ -332,8 +363,10 @@ func (i *Installation) delivered(p *parcel, ok bool) {
 	sub, exists := i.subscriptions.Get(p.subscription)
 	switch {
 	case !exists:
+	case p.lapse:
+		i.subscriptions.remove(sub.ID)
 	case ok:
-		sub.delivered = time.Now()
+		sub.delivered = i.Shop.sim.machine()
 	case p.tries > maxRetries && sub.delivered.Before(p.first):
 		i.subscriptions.remove(sub.ID)
 		i.Shop.sim.log.Info("webhook subscription removed after failures", "shop", i.Shop.Domain, "topic", sub.Topic)
@@ -370,7 +403,7 @@ func (c *courier) prepare(p *parcel) bool {
 // repeats tells whether the same body went to the same subscription just now.
 func (c *courier) repeats(p *parcel, body []byte) bool {
 	key := fmt.Sprint(p.installation.ID, " ", p.subscription, " ", p.log.URI, " ", p.log.Topic, " ", p.log.Subject)
-	sum, now := sha256.Sum256(body), time.Now()
+	sum, now := sha256.Sum256(body), c.sim.machine()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last, known := c.debounce[key]
@@ -408,7 +441,7 @@ func (c *courier) attempt(ctx context.Context, p *parcel, body []byte, forged bo
 		"X-Shopify-API-Version": p.options.version,
 		"X-Shopify-Webhook-Id":  p.log.WebhookID,
 		// Set as it is: the canonical form would lose the capitals of API.
-		"X-Shopify-Triggered-At": p.log.TriggeredAt.UTC().Format("2006-01-02T15:04:05.000000000Z"),
+		"X-Shopify-Triggered-At": p.log.TriggeredAt.Add(p.skew).UTC().Format("2006-01-02T15:04:05.000000000Z"),
 		"X-Shopify-Event-Id":     p.log.EventID,
 	} {
 		request.Header[name] = []string{value}
@@ -459,6 +492,13 @@ func (s *Simulator) Quiet(ctx context.Context) error {
 			return fmt.Errorf("wait for webhooks: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// posted counts the parcels taken so far.
+func (c *courier) posted() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.order
 }
 
 // event is something that happened in a shop, of which several webhooks may tell.

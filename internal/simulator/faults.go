@@ -3,6 +3,8 @@ package simulator
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"strings"
 	"time"
 )
 
@@ -18,16 +20,33 @@ type Faults struct {
 	Reorder float64             `json:"reorder,omitempty"` // Share that up to two seconds of others overtake.
 	Delay   Duration            `json:"delay,omitempty"`   // Longest delay of each; evenly spread.
 
+	Late         float64  `json:"late,omitempty"`          // Share sent hours after what they tell of: between one and twelve.
+	OldSecret    float64  `json:"old_secret,omitempty"`    // Share signed with App.OldSecret.
+	Stale        float64  `json:"stale,omitempty"`         // Share whose first acceptance is not heard: they come again a minute later with the body of then.
+	Newer        float64  `json:"newer,omitempty"`         // Share that wait 10 to 30 seconds and tell what is true by then, under their old time of trigger.
+	WebhookFirst float64  `json:"webhook_first,omitempty"` // Share of requests answered only when the webhooks that they caused were tried.
+	Unsubscribe  float64  `json:"unsubscribe,omitempty"`   // Share of webhooks with which a subscription made through the API is deleted.
+	Skew         Duration `json:"skew,omitempty"`          // By how much Date headers and times of trigger are ahead; below zero behind.
+
 	// Of the API.
 	Throttle    float64  `json:"throttle,omitempty"`     // Share of requests that find the budget spent.
-	ServerError float64  `json:"server_error,omitempty"` // Share answered 502.
+	ServerError float64  `json:"server_error,omitempty"` // Share answered 502, without effect.
+	Reset       float64  `json:"reset,omitempty"`        // Share whose connection is reset, without effect.
+	Timeout     float64  `json:"timeout,omitempty"`      // Share not answered for a minute, then 504, without effect.
+	AnswerLost  float64  `json:"answer_lost,omitempty"`  // Share that take effect and are answered 502 or by a reset.
+	Deny        []string `json:"deny,omitempty"`         // Fields answered with ACCESS_DENIED, like Product.variants.
 	Slow        Duration `json:"slow,omitempty"`         // How long every answer takes.
+	SlowPages   Duration `json:"slow_pages,omitempty"`   // How long answers with a page of a list take besides.
 	TotalsLag   Duration `json:"totals_lag,omitempty"`   // How long totalInventory shows what it was.
 	IndexLag    Duration `json:"index_lag,omitempty"`    // How long a change is missing from searches.
 
 	// Of OAuth.
 	TokenLost     float64 `json:"token_lost,omitempty"`      // Share of tokens made, whose reply is lost (520).
 	OmitExpiresIn bool    `json:"omit_expires_in,omitempty"` // Replies lack their lifetimes.
+
+	// TokenLife is how long access tokens that expire work, if that is less than
+	// they were given out for. Zero is no limit.
+	TokenLife Duration `json:"token_life,omitempty"`
 
 	// Of bulk operations, drawn when one is started.
 	BulkCut     float64  `json:"bulk_cut,omitempty"`     // Share whose file ends early, shorter than fileSize says.
@@ -73,21 +92,51 @@ func (s *Simulator) patchFaults(body []byte) (Faults, error) {
 	s.faultsMu.Lock()
 	defer s.faultsMu.Unlock()
 	changed := s.faults
-	changed.Lose = nil // Replaced as a whole; decoding would write into the map in force.
+	// Replaced as a whole; decoding would write into what is in force.
+	changed.Lose, changed.Deny = nil, nil
 	if err := json.Unmarshal(body, &changed); err != nil {
 		return Faults{}, fmt.Errorf("faults: %w", err)
 	}
 	if changed.Lose == nil {
 		changed.Lose = s.faults.Lose
 	}
-	for _, share := range []float64{changed.Double, changed.Fail, changed.Forge, changed.Reorder, changed.Throttle, changed.ServerError, changed.TokenLost,
-		changed.BulkCut, changed.BulkReorder, changed.BulkCancel, changed.BulkFail, changed.BulkStuck} {
-		if share < 0 || share > 1 {
-			return Faults{}, fmt.Errorf("faults: share %v is not between 0 and 1", share)
-		}
+	if changed.Deny == nil {
+		changed.Deny = s.faults.Deny
+	}
+	if err := changed.check(); err != nil {
+		return Faults{}, err
 	}
 	s.faults = changed
 	return changed, nil
+}
+
+// check judges what a caller may have got wrong.
+func (f Faults) check() error {
+	values := reflect.ValueOf(f)
+	for i := range values.NumField() {
+		switch value := values.Field(i).Interface().(type) {
+		case float64:
+			if value < 0 || value > 1 {
+				return fmt.Errorf("faults: share %v is not between 0 and 1", value)
+			}
+		case Duration:
+			if value < 0 && values.Type().Field(i).Name != "Skew" {
+				return fmt.Errorf("faults: %s is below zero", time.Duration(value))
+			}
+		}
+	}
+	for topic, share := range f.Lose {
+		if share < 0 || share > 1 {
+			return fmt.Errorf("faults: share %v of %s is not between 0 and 1", share, topic)
+		}
+	}
+	for _, name := range f.Deny {
+		typename, field, _ := strings.Cut(name, ".")
+		if objectTypes[typename][field] == nil {
+			return fmt.Errorf("faults: deny %q: no such field; write it like Product.variants", name)
+		}
+	}
+	return nil
 }
 
 // chancy draws: true with the given probability.

@@ -605,6 +605,7 @@ type App struct {
 	Name          string
 	ClientID      string
 	Secrets       []string // Newest first. Webhooks are signed with the last, the oldest unrevoked one.
+	OldSecret     string   // Revoked; only Faults.OldSecret makes it sign. Default: the newest followed by "-old".
 	RedirectURIs  []string // Matched exactly.
 	Public        bool     // Distributed to many shops, so that tokens which do not expire are refused.
 	ProtectedData bool     // Approved for protected customer data: orders and topics about them.

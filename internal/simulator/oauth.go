@@ -34,7 +34,7 @@ const (
 )
 
 // token is an access token; the zero time never comes.
-type token struct{ expires time.Time }
+type token struct{ made, expires time.Time }
 
 // refreshToken is one link in a chain of refresh tokens.
 type refreshToken struct {
@@ -55,7 +55,7 @@ func (s *Shop) installation(app *App) *Installation {
 	if i == nil {
 		i = &Installation{ID: s.sim.next(), App: app, Shop: s, tokens: make(map[string]*token),
 			refreshes: make(map[string]*refreshToken), codes: make(map[string]*authCode),
-			bucket: graph.NewBucket(s.sim.config.Capacity, s.sim.config.Rate, s.sim.config.Now)}
+			bucket: graph.NewBucket(s.sim.config.Capacity, s.sim.config.Rate, s.sim.Now)}
 		s.installations[app.ClientID] = i
 	}
 	return i
@@ -79,11 +79,12 @@ func (s *Shop) installed() []*Installation {
 
 // access finds the installation that an access token belongs to.
 func (s *Shop) access(text string) (Access, bool) {
+	life := time.Duration(s.sim.Faults().TokenLife)
 	for _, i := range s.installed() {
 		i.mu.Lock()
 		t, ok := i.tokens[text]
 		now := s.sim.Now()
-		ok = ok && (t.expires.IsZero() || now.Before(t.expires))
+		ok = ok && (t.expires.IsZero() || now.Before(t.expires) && (life == 0 || now.Before(t.made.Add(life))))
 		access := Access{Installation: i, Scopes: slices.Clone(i.scopes), Now: now, Bucket: i.bucket, forever: ok && t.expires.IsZero()}
 		i.mu.Unlock()
 		if ok {
@@ -412,7 +413,7 @@ func (s *Simulator) giveToken(shop *Shop, form map[string]string) (*tokenReply, 
 			return nil, &oauthError{http.StatusBadRequest, "shop_not_permitted", "The app is not installed in this shop"}
 		}
 		text, seconds := "shpat_"+s.text(32), int64(credentialsLife/time.Second)
-		i.tokens[text] = &token{expires: now.Add(credentialsLife)}
+		i.tokens[text] = &token{now, now.Add(credentialsLife)}
 		return &tokenReply{AccessToken: text, Scope: scopeText(i.scopes), ExpiresIn: &seconds}, nil
 	default:
 		return nil, &oauthError{http.StatusBadRequest, "unsupported_grant_type", "The grant type is not supported"}
@@ -439,7 +440,7 @@ func (i *Installation) newTokens(now time.Time) *tokenReply {
 		}
 	}
 	access, refresh := "shpat_"+i.Shop.sim.text(32), "shprt_"+i.Shop.sim.text(32)
-	i.tokens[access] = &token{expires: now.Add(accessLife)}
+	i.tokens[access] = &token{now, now.Add(accessLife)}
 	i.refreshes[refresh] = &refreshToken{expires: now.Add(refreshLife)}
 	accessFor, refreshFor := int64(accessLife/time.Second), int64(refreshLife/time.Second)
 	return &tokenReply{AccessToken: access, Scope: scopeText(i.scopes), ExpiresIn: &accessFor, RefreshToken: refresh, RefreshExpires: &refreshFor}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,11 +19,26 @@ func (s *Shop) Query(ctx context.Context, access Access, request graph.Request) 
 	if !ok {
 		return refusal
 	}
-	return op.Settle(s.execute(ctx, access, op), access.Bucket)
+	q := s.query(access)
+	result := q.execute(ctx, op)
+	if q.paged {
+		pause(ctx, time.Duration(s.sim.Faults().SlowPages))
+	}
+	return op.Settle(result, access.Bucket)
 }
 
 func (s *Shop) execute(ctx context.Context, access Access, op *graph.Operation) graph.Result {
-	q := &query{shop: s, access: access, indexed: access.Now.Add(-time.Duration(s.sim.Faults().IndexLag))}
+	return s.query(access).execute(ctx, op)
+}
+
+// query is a call that begins now, under the faults of now.
+func (s *Shop) query(access Access) *query {
+	faults := s.sim.Faults()
+	return &query{shop: s, access: access, indexed: access.Now.Add(-time.Duration(faults.IndexLag)), deny: faults.Deny}
+}
+
+func (q *query) execute(ctx context.Context, op *graph.Operation) graph.Result {
+	s := q.shop
 	if op.Mutation {
 		// Mutations take the locks of what they change themselves; what they
 		// show of it is read as a query reads.
@@ -45,6 +61,8 @@ type query struct {
 	// indexed is how far the search index has come: what changed later is
 	// missing from searches.
 	indexed time.Time
+	deny    []string // As in Faults.
+	paged   bool     // It showed a page of a list.
 }
 
 // resolver answers one field of a value.
@@ -128,7 +146,18 @@ func (o object) Field(_ context.Context, name string, args map[string]any) (any,
 	if !ok {
 		return nil, fmt.Errorf("%s.%s is not simulated", o.typename, name)
 	}
+	if len(o.q.deny) > 0 && slices.Contains(o.q.deny, o.typename+"."+name) {
+		return nil, accessDenied(name)
+	}
 	return resolve(o.q, o.value, args)
+}
+
+// accessDenied is the error of a field for which no scope was granted.
+func accessDenied(field string) error {
+	err := graph.Errorf(graph.CodeAccessDenied, "Access denied for %s field.", field)
+	err.Extensions["documentation"] = "https://shopify.dev/api/usage/access-scopes"
+	err.Contained = true
+	return err
 }
 
 // list is a root of the API that pages over an index.
@@ -171,6 +200,7 @@ const changedValue = "2006-01-02 15:04:05"
 
 // page answers a connection over the index.
 func (l list[T]) page(q *query, args map[string]any) (any, error) {
+	q.paged = true
 	keep, report := l.keep(q, args)
 	index := l.index(q.shop)
 	sortKey, _ := args["sortKey"].(string)

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -18,12 +19,17 @@ import (
 // maxQueryBytes bounds a request's body.
 const maxQueryBytes = 4 << 20
 
+const (
+	gatewayTimeout   = time.Minute                  // After which a request that nobody answers is.
+	webhookFirstWait = deliverTimeout + time.Second // An answer is not withheld for longer.
+)
+
 // Handler serves all shops: each under /{domain}/ and for its own Host. What
 // is the simulator's own, and not Shopify's, is under /_sim/.
 func (s *Simulator) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
+	w.Header().Set("Date", s.Now().Add(time.Duration(s.Faults().Skew)).UTC().Format(http.TimeFormat))
 	path := r.URL.Path
 	if rest, ok := strings.CutPrefix(path, "/_sim/"); ok {
 		if rest == "" || strings.HasPrefix(rest, "ui/") {
@@ -111,8 +117,16 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 	if !pause(r.Context(), time.Duration(faults.Slow)) {
 		return
 	}
-	if s.chancy(faults.ServerError) {
+	switch {
+	case s.chancy(faults.ServerError):
 		http.Error(w, "Bad Gateway", http.StatusBadGateway)
+		return
+	case s.chancy(faults.Reset):
+		reset(w)
+	case s.chancy(faults.Timeout):
+		if pause(r.Context(), gatewayTimeout) {
+			http.Error(w, "Gateway Timeout", http.StatusGatewayTimeout)
+		}
 		return
 	}
 	if status := shop.isClosed(); status != 0 {
@@ -149,11 +163,39 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 	if s.chancy(faults.Throttle) {
 		access.Bucket.Drain()
 	}
+	posted := s.hooks.posted()
 	response := shop.Query(r.Context(), access, request)
+	if s.chancy(faults.WebhookFirst) && s.hooks.posted() != posted {
+		ctx, cancel := context.WithTimeout(r.Context(), webhookFirstWait)
+		_ = s.Quiet(ctx) // An app that takes no webhooks meanwhile gets its answer first after all.
+		cancel()
+	}
+	if s.chancy(faults.AnswerLost) {
+		if s.chancy(0.5) {
+			reset(w)
+		}
+		http.Error(w, "Bad Gateway", http.StatusBadGateway)
+		return
+	}
 	if len(response.Deprecated) > 0 {
 		w.Header().Set("X-Shopify-API-Deprecated-Reason", strings.Join(response.Deprecated, ", "))
 	}
 	writeJSON(w, http.StatusOK, response)
+}
+
+// reset ends a request as a broken network does, and does not return.
+func reset(w http.ResponseWriter) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		inner := conn
+		if secure, ok := conn.(*tls.Conn); ok {
+			inner = secure.NetConn()
+		}
+		if tcp, ok := inner.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // So that closing resets; elsewhere the connection just ends.
+		}
+		_ = inner.Close()
+	}
+	panic(http.ErrAbortHandler) // Resets the stream where HTTP/2 lets nobody hijack.
 }
 
 // pause waits, or tells that the caller is gone.
@@ -174,7 +216,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 // control answers what is the simulator's own, beside the page:
 //
 //	GET  /_sim/faults                  the faults in force
+//	GET  /_sim/faults/all              every fault there is, with what it does
 //	POST /_sim/faults                  change those that the JSON object names
+//	GET  /_sim/clock                   Shopify's time
+//	POST /_sim/clock                   let time pass at once: forward, like "5h"
 //	GET  /_sim/traffic                 how lively the shops are, what happened lately
 //	POST /_sim/traffic                 so many changes a second: rate
 //	GET  /_sim/bulk/{name}             the file of a bulk operation
@@ -204,6 +249,8 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 	switch r.Method + " " + strings.Join(parts, "/") {
 	case "GET faults":
 		writeJSON(w, http.StatusOK, s.Faults())
+	case "GET faults/all":
+		writeJSON(w, http.StatusOK, faultKnobs(s.Faults()))
 	case "POST faults":
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
 		if err == nil {
@@ -214,6 +261,21 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			}
 		}
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+	case "GET clock":
+		writeJSON(w, http.StatusOK, s.clockState())
+	case "POST clock":
+		var body struct {
+			Forward Duration `json:"forward"`
+		}
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxFormBytes)).Decode(&body)
+		if err == nil {
+			err = s.Advance(r.Context(), time.Duration(body.Forward))
+		}
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, s.clockState())
 	case "GET traffic":
 		writeJSON(w, http.StatusOK, s.Traffic())
 	case "POST traffic":

@@ -44,6 +44,8 @@ type Simulator struct {
 	log    *slog.Logger
 	hooks  *courier
 
+	clock   clock
+	handSet bool // The clock was given and may be set by hand: waits look at it now and then.
 	traffic traffic
 	bulk    bulkOffice
 
@@ -63,7 +65,8 @@ type Simulator struct {
 
 // New makes a simulator without shops.
 func New(config Config) *Simulator {
-	if config.Now == nil {
+	handSet := config.Now != nil
+	if !handSet {
 		config.Now = time.Now
 	}
 	if config.Log == nil {
@@ -82,13 +85,14 @@ func New(config Config) *Simulator {
 		config.Deliver = deliveryClient()
 	}
 	s := &Simulator{
-		config: config,
-		log:    config.Log.With("component", "simulator"),
-		shops:  make(map[string]*Shop),
-		apps:   make(map[string]*App),
-		number: 1_000_000,
-		chance: rand.New(rand.NewPCG(config.Seed, 1)),
-		secret: rand.New(rand.NewPCG(config.Seed, 2)),
+		config:  config,
+		handSet: handSet,
+		log:     config.Log.With("component", "simulator"),
+		shops:   make(map[string]*Shop),
+		apps:    make(map[string]*App),
+		number:  1_000_000,
+		chance:  rand.New(rand.NewPCG(config.Seed, 1)),
+		secret:  rand.New(rand.NewPCG(config.Seed, 2)),
 	}
 	for _, app := range config.Apps {
 		s.apps[app.ClientID] = &app
@@ -96,9 +100,6 @@ func New(config Config) *Simulator {
 	s.hooks = newCourier(s)
 	return s
 }
-
-// Now is the time by Shopify's clock.
-func (s *Simulator) Now() time.Time { return s.config.Now() }
 
 // Start begins to deliver webhooks. Deliveries made before wait for it.
 func (s *Simulator) Start(ctx context.Context) error {

@@ -135,6 +135,7 @@ func (s *Simulator) live(ctx context.Context, over chan<- struct{}, rate float64
 	gap := func() time.Duration { return time.Duration(t.rng.ExpFloat64() / rate * float64(time.Second)) }
 	next := s.Now().Add(gap())
 	for {
+		jump := s.clock.jump() // Taken before the clock is read, so that none is missed.
 		now := s.Now()
 		for n := 0; !next.After(now) && ctx.Err() == nil; n++ {
 			if n == maxCatchUp {
@@ -144,8 +145,18 @@ func (s *Simulator) live(ctx context.Context, over chan<- struct{}, rate float64
 			s.change()
 			next = next.Add(gap())
 		}
-		wait := max(time.Millisecond, min(trafficGlance, next.Sub(now)))
-		if !pause(ctx, wait) {
+		wait := max(time.Millisecond, next.Sub(now))
+		if s.handSet {
+			wait = min(trafficGlance, wait)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-jump:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
 			return
 		}
 	}
