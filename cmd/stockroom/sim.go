@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type simCommand struct {
 	RedirectURI []string `name:"app-redirect" default:"http://127.0.0.1:5000/shopify/callback" help:"Addresses that Shopify may send a merchant back to."`
 	TLS         bool     `name:"tls" help:"Serve HTTPS, for clients that call https://{shop} and nothing else. They must trust the certificate in --tls-ca, and find the shop's host here."`
 	TLSCA       string   `name:"tls-ca" default:"simulated-shopify-ca.pem" help:"Where to write the certificate of the authority that --tls makes, anew at each start."`
+	AppTOML     string   `name:"app-toml" type:"existingfile" help:"The app's shopify.app.toml: its webhook subscriptions, client id and redirect addresses, which then go before the flags'."`
+	AppURL      string   `name:"app-url" help:"Where the app is reached: paths in --app-toml belong to it. Default: the file's application_url."`
 	Consent     bool     `help:"Show the consent page instead of letting every install through."`
 }
 
@@ -83,9 +86,13 @@ func (c *simCommand) Run(e *env) error {
 		}
 		address, trust = "https://"+listener.Addr().String(), "It speaks TLS: trust the certificate in "+c.TLSCA+".\n"
 	}
+	app, err := c.app()
+	if err != nil {
+		return err
+	}
 	sim := simulator.New(simulator.Config{
 		Seed: c.Seed, AutoConsent: !c.Consent, BaseURL: address, Log: e.logger(config.Config{}),
-		Apps: []simulator.App{{Name: "Your app", ClientID: c.APIKey, Secrets: []string{c.APISecret}, RedirectURIs: c.RedirectURI, ProtectedData: true}},
+		Apps: []simulator.App{app},
 	})
 	if c.Variants >= 100_000 {
 		fmt.Fprintf(e.stdout, "Making %d variants for each shop. A million takes some ten seconds.\n", c.Variants)
@@ -110,7 +117,7 @@ func (c *simCommand) Run(e *env) error {
 
 %s%s
 Its page is %s/_sim/: change prices and stock, watch webhooks, turn on faults. End it with Ctrl-C.
-`, address, address, c.APIKey, c.APISecret, trust, c.shops(sim), address)
+`, address, address, app.ClientID, c.APISecret, trust, c.shops(sim), address)
 
 	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
@@ -128,6 +135,27 @@ Its page is %s/_sim/: change prices and stock, watch webhooks, turn on faults. E
 		}
 		return nil
 	}
+}
+
+// app is the one that is registered, by the flags and by its file.
+func (c *simCommand) app() (simulator.App, error) {
+	var app simulator.App
+	if c.AppTOML != "" {
+		file, err := os.Open(c.AppTOML)
+		if err != nil {
+			return app, fmt.Errorf("--app-toml: %w", err)
+		}
+		defer file.Close()
+		if app, err = simulator.ReadAppTOML(file, c.AppURL); err != nil {
+			return app, usagef("--app-toml %s: %w", c.AppTOML, err)
+		}
+	}
+	app.Name = cmp.Or(app.Name, "Your app")
+	app.ClientID = cmp.Or(app.ClientID, c.APIKey)
+	app.RedirectURIs = append(app.RedirectURIs, c.RedirectURI...)
+	app.Secrets = []string{c.APISecret}
+	app.ProtectedData = true
+	return app, nil
 }
 
 // secure puts TLS before a listener, and writes the certificate to trust.

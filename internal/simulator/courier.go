@@ -549,7 +549,11 @@ func (i *Installation) post(e event, after time.Duration, name, subject string, 
 	}
 	for _, w := range i.App.Webhooks {
 		if w.Topic == name {
-			add(parcel{options: sendOptions{version: latestVersion}, include: w.IncludeFields}, w.URI)
+			version := latestVersion
+			if w.APIVersion != "" {
+				version = served(w.APIVersion)
+			}
+			add(parcel{name: w.Name, filter: w.Filter, include: w.IncludeFields, options: sendOptions{version: version}}, w.URI)
 		}
 	}
 	for sub := range i.subscriptions.All() {

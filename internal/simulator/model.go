@@ -618,7 +618,10 @@ type App struct {
 type AppWebhook struct {
 	Topic         string // Like products/update.
 	URI           string
+	Name          string // Empty for none.
+	Filter        string
 	IncludeFields []string
+	APIVersion    string // Default: the newest.
 }
 
 // Installation is an app in a shop. mu guards its fields.
