@@ -121,6 +121,7 @@ type courier struct {
 	finished chan struct{} // Closed when a sender is done with a parcel; nil while nobody waits.
 	log      []*Delivery   // The oldest first.
 	debounce map[string]debounced
+	life     context.Context // What start was given.
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -151,6 +152,7 @@ func (c *courier) start(ctx context.Context) error {
 	if c.cancel != nil {
 		return errors.New("start simulator: it runs already")
 	}
+	c.life = ctx
 	ctx, c.cancel = context.WithCancel(ctx)
 	work := make(chan *parcel)
 	c.running.Go(func() { c.dispatch(ctx, work) })

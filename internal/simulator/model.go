@@ -120,6 +120,7 @@ type Shop struct {
 	Own           []*Metafield // The shop's own metafields, by number.
 	lastID        map[string]int64
 	nextOrder     int
+	catalogue     Catalogue      // What it was made from.
 	handles       map[string]int // How often a handle was asked for.
 
 	installMu     sync.Mutex

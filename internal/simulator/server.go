@@ -220,6 +220,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 //	POST /_sim/faults                  change those that the JSON object names
 //	GET  /_sim/clock                   Shopify's time
 //	POST /_sim/clock                   let time pass at once: forward, like "5h"
+//	POST /_sim/reset                   make every shop anew
 //	GET  /_sim/traffic                 how lively the shops are, what happened lately
 //	POST /_sim/traffic                 so many changes a second: rate
 //	GET  /_sim/bulk/{name}             the file of a bulk operation
@@ -276,6 +277,12 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			return
 		}
 		writeJSON(w, http.StatusOK, s.clockState())
+	case "POST reset":
+		if err := s.Reset(); err != nil {
+			writeJSON(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, s.sizes())
 	case "GET traffic":
 		writeJSON(w, http.StatusOK, s.Traffic())
 	case "POST traffic":

@@ -58,9 +58,13 @@ type Simulator struct {
 	faultsMu sync.Mutex
 	faults   Faults
 	chance   *rand.Rand // Decides faults.
+	// What chance draws from.
+	chanceSource *rand.PCG
 
 	secretMu sync.Mutex
 	secret   *rand.Rand // Makes tokens, codes and ids of deliveries.
+	// What secret draws from.
+	secretSource *rand.PCG
 }
 
 // New makes a simulator without shops.
@@ -90,10 +94,8 @@ func New(config Config) *Simulator {
 		log:     config.Log.With("component", "simulator"),
 		shops:   make(map[string]*Shop),
 		apps:    make(map[string]*App),
-		number:  1_000_000,
-		chance:  rand.New(rand.NewPCG(config.Seed, 1)),
-		secret:  rand.New(rand.NewPCG(config.Seed, 2)),
 	}
+	s.begin()
 	for _, app := range config.Apps {
 		s.apps[app.ClientID] = &app
 	}
@@ -163,6 +165,7 @@ func (s *Simulator) AddShop(domain string, catalogue Catalogue) (*Shop, error) {
 	defer shop.mu.Unlock()
 	hash := fnv.New64a()
 	hash.Write([]byte(domain))
+	shop.catalogue = catalogue
 	catalogue.fill(shop, rand.New(rand.NewPCG(s.config.Seed, hash.Sum64())))
 	return shop, nil
 }
