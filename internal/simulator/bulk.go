@@ -64,11 +64,16 @@ func (b *BulkOperation) over() bool {
 	return !slices.Contains([]string{"CREATED", "RUNNING", "CANCELING"}, b.Status)
 }
 
+// kept tells whether its file can still be had.
+func (b *BulkOperation) kept(now time.Time) bool {
+	return now.Before(b.CompletedAt.Add(bulkRetention))
+}
+
 // shown is a copy as the API shows it at a time: the addresses of files end
 // after seven days.
 func (b *BulkOperation) shown(now time.Time) *BulkOperation {
 	out := *b
-	if b.over() && !now.Before(b.CompletedAt.Add(bulkRetention)) {
+	if b.over() && !b.kept(now) {
 		if out.Status == "COMPLETED" && out.URL != "" {
 			out.Status = "EXPIRED"
 		}
@@ -157,8 +162,13 @@ func (i *Installation) startBulk(access Access, query string, group bool) (*Bulk
 	defer i.mu.Unlock()
 	var running []string
 	for _, other := range i.bulk {
-		if !other.over() {
+		switch {
+		case !other.over():
 			running = append(running, other.GID())
+		case other.path != "" && !other.kept(access.Now):
+			if err := os.Remove(other.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				sim.log.Error("remove an expired bulk file", "operation", other.ID, "error", err)
+			}
 		}
 	}
 	if len(running) >= maxBulkRunning {
@@ -513,7 +523,7 @@ func (s *Simulator) serveBulk(w http.ResponseWriter, r *http.Request, name strin
 	case subtle.ConstantTimeCompare([]byte(query.Get("Signature")), []byte(b.signature)) != 1:
 		http.Error(w, "<?xml version='1.0' encoding='UTF-8'?><Error><Code>SignatureDoesNotMatch</Code><Message>Access denied.</Message></Error>", http.StatusForbidden)
 		return
-	case b.shown(s.Now()).URL == "" && b.shown(s.Now()).PartialDataURL == "":
+	case !b.kept(s.Now()):
 		http.Error(w, "<?xml version='1.0' encoding='UTF-8'?><Error><Code>ExpiredToken</Code><Message>Invalid argument.</Message></Error>", http.StatusBadRequest)
 		return
 	}

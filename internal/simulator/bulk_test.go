@@ -70,14 +70,15 @@ func (c client) until(id string, states ...string) bulkState {
 	c.w.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	late := time.After(20 * time.Second)
 	for {
 		if b := c.poll(id); slices.Contains(states, b.Status) {
 			return b
 		}
 		select {
 		case <-tick.C:
-		case <-c.w.t.Context().Done():
-			c.w.t.Fatal("the operation does not get there")
+		case <-late:
+			c.w.t.Fatalf("the operation does not become %v", states)
 		}
 	}
 }
@@ -242,12 +243,16 @@ func TestBulkFilesAreSignedEndAfterSevenDaysAndGoWithTheSimulator(t *testing.T) 
 	if late := w.client(allScopes...).poll(b.ID); late.Status != "EXPIRED" || late.URL != "" {
 		t.Errorf("after seven days: %+v", late)
 	}
-	fresh, _ := c.bulk(allVariants, true)
+	fresh, _ := w.client(allScopes...).bulk(allVariants, true)
+	files := filepath.Join(os.Getenv("TMPDIR"), "stockroom-sim-bulk-*")
+	if left, err := filepath.Glob(filepath.Join(files, "*.jsonl")); err != nil || len(left) != 1 {
+		t.Errorf("files: %v (%v), want the fresh one alone", left, err)
+	}
 	w.Stop()
 	if status, _ := c.download(fresh.URL); status != http.StatusNotFound {
 		t.Errorf("after the stop: status %d", status)
 	}
-	if left, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "stockroom-sim-bulk-*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(files); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v (%v)", left, err)
 	}
 }

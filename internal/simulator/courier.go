@@ -368,8 +368,8 @@ func (i *Installation) delivered(p *parcel, ok bool) {
 	case p.lapse:
 		i.subscriptions.remove(sub.ID)
 	case ok:
-		sub.delivered = i.Shop.sim.machine()
-	case p.tries > maxRetries && sub.delivered.Before(p.first):
+		sub.Delivered = i.Shop.sim.machine()
+	case p.tries > maxRetries && sub.Delivered.Before(p.first):
 		i.subscriptions.remove(sub.ID)
 		i.Shop.sim.log.Info("webhook subscription removed after failures", "shop", i.Shop.Domain, "topic", sub.Topic)
 	}

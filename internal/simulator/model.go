@@ -141,7 +141,7 @@ type Location struct {
 	City        string
 	Zip         string
 	Country     string
-	Levels      Index[*Level] // By number of the item, inactive ones too.
+	Levels      Index[*Level] `json:"-"` // By number of the item, inactive ones too.
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 }
@@ -222,7 +222,7 @@ func (p *Product) ShownTotalInventory(now time.Time) int64 {
 // Variant is a form in which a product is sold. It has exactly one inventory item.
 type Variant struct {
 	ID             int64
-	Product        *Product
+	Product        *Product `json:"-"`
 	Item           *InventoryItem
 	Title          string
 	SKU            string // Empty is null.
@@ -261,12 +261,12 @@ func (v *Variant) AvailableForSale() bool {
 // InventoryItem is what is stocked of a variant.
 type InventoryItem struct {
 	ID               int64
-	Variant          *Variant
-	SKU              string // Always the variant's.
+	Variant          *Variant `json:"-"`
+	SKU              string   // Always the variant's.
 	Tracked          bool
 	RequiresShipping bool
 	Cost             Money    // Zero is null.
-	Levels           []*Level // By number of the location, inactive ones too.
+	Levels           []*Level `json:"-"` // By number of the location, inactive ones too.
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 }
@@ -288,8 +288,8 @@ func (i *InventoryItem) Level(location int64) *Level {
 // Level is the stock of an item at a location. A disconnected level stays,
 // inactive, and comes back under its id when it is connected again.
 type Level struct {
-	Item      *InventoryItem
-	Location  *Location
+	Item      *InventoryItem `json:"-"`
+	Location  *Location      `json:"-"`
 	Active    bool
 	Available int64 // Sellable units; negative when oversold.
 	Committed int64 // Units of orders that are not fulfilled.
@@ -636,6 +636,7 @@ type Installation struct {
 	tokens        map[string]*token // Access tokens by their text.
 	refreshes     map[string]*refreshToken
 	codes         map[string]*authCode
+	migrations    map[string]*migration // By the token that was exchanged.
 	subscriptions Index[*Subscription]
 	installedAt   time.Time // Zero while the app is not installed.
 	bucket        *graph.Bucket
@@ -670,7 +671,7 @@ type Subscription struct {
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 
-	delivered time.Time // When it last took a delivery.
+	Delivered time.Time // When it last took one.
 }
 
 func (s *Subscription) GID() string        { return gid(typeSubscription, s.ID) }

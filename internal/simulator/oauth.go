@@ -34,17 +34,20 @@ const (
 )
 
 // token is an access token; the zero time never comes.
-type token struct{ made, expires time.Time }
+type token struct {
+	Made, Expires time.Time
+	Credentials   bool // By the app's own credentials, so without a refresh token.
+}
 
 // refreshToken is one link in a chain of refresh tokens.
 type refreshToken struct {
-	expires   time.Time
-	firstUsed time.Time // Zero while it was not used.
+	Expires   time.Time
+	FirstUsed time.Time // Zero while it was not used.
 }
 
 type authCode struct {
-	redirectURI string
-	expires     time.Time
+	RedirectURI string
+	Expires     time.Time
 }
 
 // installation returns the app's place in the shop, installed or not.
@@ -54,7 +57,7 @@ func (s *Shop) installation(app *App) *Installation {
 	i := s.installations[app.ClientID]
 	if i == nil {
 		i = &Installation{ID: s.sim.next(), App: app, Shop: s, tokens: make(map[string]*token),
-			refreshes: make(map[string]*refreshToken), codes: make(map[string]*authCode),
+			refreshes: make(map[string]*refreshToken), codes: make(map[string]*authCode), migrations: make(map[string]*migration),
 			bucket: graph.NewBucket(s.sim.config.Capacity, s.sim.config.Rate, s.sim.Now)}
 		s.installations[app.ClientID] = i
 	}
@@ -84,8 +87,8 @@ func (s *Shop) access(text string) (Access, bool) {
 		i.mu.Lock()
 		t, ok := i.tokens[text]
 		now := s.sim.Now()
-		ok = ok && (t.expires.IsZero() || now.Before(t.expires) && (life == 0 || now.Before(t.made.Add(life))))
-		access := Access{Installation: i, Scopes: slices.Clone(i.scopes), Now: now, Bucket: i.bucket, forever: ok && t.expires.IsZero()}
+		ok = ok && (t.Expires.IsZero() || now.Before(t.Expires) && (life == 0 || now.Before(t.Made.Add(life))))
+		access := Access{Installation: i, Scopes: slices.Clone(i.scopes), Now: now, Bucket: i.bucket, forever: ok && t.Expires.IsZero()}
 		i.mu.Unlock()
 		if ok {
 			return access, true
@@ -178,6 +181,7 @@ func (s *Shop) Uninstall(clientID string) error {
 	clear(i.tokens)
 	clear(i.refreshes)
 	clear(i.codes)
+	clear(i.migrations)
 	i.subscriptions = Index[*Subscription]{}
 	i.mu.Unlock()
 	redact := map[string]any{"shop_id": s.ID, "shop_domain": s.Domain}
@@ -218,7 +222,7 @@ func (s *Simulator) authorize(w http.ResponseWriter, r *http.Request, shop *Shop
 		return
 	}
 	switch {
-	case s.config.AutoConsent:
+	case s.config.AutoConsent && r.PostForm.Get("answer") == "": // A script may answer for itself.
 		s.approve(w, r, shop, app, redirect, requested)
 	case r.Method == http.MethodPost && r.PostForm.Get("answer") == "install":
 		granted := slices.DeleteFunc(slices.Clone(r.PostForm["grant"]), func(scope string) bool {
@@ -248,7 +252,7 @@ func (s *Simulator) approve(w http.ResponseWriter, r *http.Request, shop *Shop, 
 	i.grant(scopes)
 	code, now := s.text(32), s.Now()
 	i.mu.Lock()
-	i.codes[code] = &authCode{redirectURI: redirect, expires: now.Add(codeLife)}
+	i.codes[code] = &authCode{RedirectURI: redirect, Expires: now.Add(codeLife)}
 	i.mu.Unlock()
 
 	target, err := url.Parse(redirect)
@@ -332,8 +336,8 @@ type oauthError struct {
 
 func (e *oauthError) Error() string { return e.code + ": " + e.words }
 
-// accessToken answers the token endpoint: a code, a refresh token, or the
-// app's own credentials for an access token.
+// accessToken answers the token endpoint: a code, a refresh token, a token that
+// does not expire, or the app's own credentials for an access token.
 func (s *Simulator) accessToken(w http.ResponseWriter, r *http.Request, shop *Shop) {
 	form, err := tokenForm(w, r)
 	if err != nil {
@@ -398,22 +402,26 @@ func (s *Simulator) giveToken(shop *Shop, form map[string]string) (*tokenReply, 
 	case "", "authorization_code":
 		code := i.codes[form["code"]]
 		delete(i.codes, form["code"])
-		if code == nil || now.After(code.expires) {
+		if code == nil || now.After(code.Expires) {
 			return nil, &oauthError{http.StatusBadRequest, "invalid_request", "The authorization code was not found or was already used"}
 		}
 		if !expiring {
 			return i.lastingToken(), nil
 		}
-		clear(i.refreshes) // A token newly acquired retires all others.
-		return i.newTokens(now), nil
+		return i.acquire(now), nil
 	case "refresh_token":
 		return i.refresh(form["refresh_token"], now)
+	case exchangeGrant:
+		return i.exchange(form, expiring, now)
 	case "client_credentials":
+		if app.Public { // Only an app of the shop's own organization may. Source: "Using the client credentials grant" (2026-10).
+			return nil, &oauthError{http.StatusBadRequest, "shop_not_permitted", "Client credentials cannot be used in this shop"}
+		}
 		if i.installedAt.IsZero() {
 			return nil, &oauthError{http.StatusBadRequest, "shop_not_permitted", "The app is not installed in this shop"}
 		}
 		text, seconds := "shpat_"+s.text(32), int64(credentialsLife/time.Second)
-		i.tokens[text] = &token{now, now.Add(credentialsLife)}
+		i.tokens[text] = &token{Made: now, Expires: now.Add(credentialsLife), Credentials: true}
 		return &tokenReply{AccessToken: text, Scope: scopeText(i.scopes), ExpiresIn: &seconds}, nil
 	default:
 		return nil, &oauthError{http.StatusBadRequest, "unsupported_grant_type", "The grant type is not supported"}
@@ -423,7 +431,7 @@ func (s *Simulator) giveToken(shop *Shop, form map[string]string) (*tokenReply, 
 // lastingToken is the app's token of the old kind; there is one a shop.
 func (i *Installation) lastingToken() *tokenReply {
 	for text, t := range i.tokens {
-		if t.expires.IsZero() {
+		if t.Expires.IsZero() {
 			return &tokenReply{AccessToken: text, Scope: scopeText(i.scopes)}
 		}
 	}
@@ -435,15 +443,14 @@ func (i *Installation) lastingToken() *tokenReply {
 // newTokens makes an access token of an hour and a refresh token of 90 days.
 func (i *Installation) newTokens(now time.Time) *tokenReply {
 	for text, t := range i.tokens {
-		if !t.expires.IsZero() && now.After(t.expires) {
+		if !t.Expires.IsZero() && now.After(t.Expires) {
 			delete(i.tokens, text)
 		}
 	}
 	access, refresh := "shpat_"+i.Shop.sim.text(32), "shprt_"+i.Shop.sim.text(32)
-	i.tokens[access] = &token{now, now.Add(accessLife)}
-	i.refreshes[refresh] = &refreshToken{expires: now.Add(refreshLife)}
-	accessFor, refreshFor := int64(accessLife/time.Second), int64(refreshLife/time.Second)
-	return &tokenReply{AccessToken: access, Scope: scopeText(i.scopes), ExpiresIn: &accessFor, RefreshToken: refresh, RefreshExpires: &refreshFor}
+	i.tokens[access] = &token{Made: now, Expires: now.Add(accessLife)}
+	i.refreshes[refresh] = &refreshToken{Expires: now.Add(refreshLife)}
+	return i.pair(access, refresh, now)
 }
 
 // refresh rotates. The token that was rotated away stays good until its
@@ -452,7 +459,7 @@ func (i *Installation) newTokens(now time.Time) *tokenReply {
 // "Refresh tokens", 2026-08-28.
 func (i *Installation) refresh(text string, now time.Time) (*tokenReply, error) {
 	old := i.refreshes[text]
-	if old == nil || now.After(old.expires) || (!old.firstUsed.IsZero() && now.After(old.firstUsed.Add(refreshGrace))) {
+	if old == nil || now.After(old.Expires) || (!old.FirstUsed.IsZero() && now.After(old.FirstUsed.Add(refreshGrace))) {
 		delete(i.refreshes, text)
 		return nil, &oauthError{http.StatusUnauthorized, "invalid_request", "This request requires an active refresh_token"}
 	}
@@ -461,8 +468,8 @@ func (i *Installation) refresh(text string, now time.Time) (*tokenReply, error) 
 			delete(i.refreshes, other)
 		}
 	}
-	if old.firstUsed.IsZero() {
-		old.firstUsed = now
+	if old.FirstUsed.IsZero() {
+		old.FirstUsed = now
 	}
 	return i.newTokens(now), nil
 }

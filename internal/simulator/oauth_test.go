@@ -271,16 +271,6 @@ func TestExpiringTokensEndAndAreRefreshed(t *testing.T) {
 	}
 }
 
-func TestNewInstallRetiresOlderRefreshTokens(t *testing.T) {
-	w := newWorld(t, simulator.Catalogue{}, autoConsent)
-	_, first := w.token(t, false, map[string]string{"code": w.code(t), "expiring": "1"})
-	_, second := w.token(t, false, map[string]string{"code": w.code(t), "expiring": "1"})
-	status, _ := w.token(t, false, map[string]string{"grant_type": "refresh_token", "refresh_token": first.Refresh})
-	if status != http.StatusUnauthorized || w.apiStatus(t, first.Access) != http.StatusOK || w.apiStatus(t, second.Access) != http.StatusOK {
-		t.Errorf("refresh with the older token: %d; both access tokens must live on", status)
-	}
-}
-
 func TestTokenFaults(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{}, autoConsent)
 	_, first := w.token(t, false, map[string]string{"code": w.code(t), "expiring": "1"})
