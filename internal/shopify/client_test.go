@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -359,6 +360,51 @@ func TestThrottleUsesTheBudgetAndIsNotRefused(t *testing.T) {
 		took := time.Since(start)
 		if b.refused > 0 || b.served != 40 || took < 180*time.Second || took > 200*time.Second {
 			t.Errorf("served %d in %s, refused %d; want 40 in about 182 s and none refused", b.served, took, b.refused)
+		}
+	})
+}
+
+// TestThrottleMistrustsAReportOfAnEarlierMoment: the second of two calls is
+// served first and answered last, so that its report is older than what the
+// first one's answer told.
+func TestThrottleMistrustsAReportOfAnEarlierMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bucket{available: 1000, maximum: 1000, rate: 50, at: time.Now()}
+		serve, arrived, calls := b.handle(400), make(chan bool), 0
+		secondServed, firstAnswered := make(chan bool), make(chan bool)
+		client := testClient(t, func(w http.ResponseWriter, r *http.Request) {
+			b.mu.Lock()
+			calls++
+			call := calls
+			b.mu.Unlock()
+			switch call {
+			case 1:
+				close(arrived)
+				<-secondServed
+				serve(w, r)
+			case 2:
+				answer := httptest.NewRecorder()
+				serve(answer, r)
+				close(secondServed)
+				<-firstAnswered
+				answer.Body.WriteTo(w)
+			default:
+				serve(w, r)
+			}
+		})
+		call := func() {
+			if _, err := client.GrantedScopes(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		var group sync.WaitGroup
+		group.Go(func() { call(); close(firstAnswered) })
+		<-arrived
+		group.Go(call)
+		group.Wait()
+		call()
+		if b.refused > 0 || b.served != 3 {
+			t.Errorf("served %d, refused %d; want 3 and none", b.served, b.refused)
 		}
 	})
 }

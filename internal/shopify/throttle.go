@@ -45,7 +45,6 @@ type Throttle struct {
 	inFlight  float64 // Requested cost of calls that are not answered yet.
 	paused    time.Time
 	sent      uint64             // Calls so far.
-	reported  uint64             // The latest call whose report was taken over.
 	learned   map[string]float64 // Requested cost by operation.
 }
 
@@ -95,6 +94,7 @@ func (t *Throttle) acquire(ctx context.Context, operation string) (release func(
 type taken struct {
 	number uint64
 	cost   float64
+	alone  bool // No other call was under way.
 }
 
 // take takes the operation's cost, or tells how long to wait before asking again.
@@ -116,10 +116,11 @@ func (t *Throttle) take(operation string, priority bool) (call taken, wait time.
 	}
 	need = min(need, t.maximum) // More than the bucket holds cannot be waited for.
 	if t.available >= need {
+		alone := t.inFlight == 0
 		t.available -= cost
 		t.inFlight += cost
 		t.sent++
-		return taken{t.sent, cost}, 0
+		return taken{t.sent, cost, alone}, 0
 	}
 	// Rounded up, so that the points are there when the wait is over.
 	return taken{}, time.Duration((need-t.available)/t.restore*float64(time.Second)) + time.Millisecond
@@ -137,18 +138,24 @@ func (t *Throttle) release(operation string, call taken, report *costReport) {
 	if report.RequestedQueryCost > 0 {
 		t.learned[operation] = report.RequestedQueryCost
 	}
+	if report.ActualQueryCost != nil {
+		t.available += call.cost - *report.ActualQueryCost
+	}
 	status := report.ThrottleStatus
 	if status.MaximumAvailable <= 0 || status.RestoreRate <= 0 {
 		return
 	}
-	if call.number < t.reported {
-		return // A later call told already: this report is older than what is known.
-	}
-	t.reported = call.number
 	t.maximum, t.restore = status.MaximumAvailable, status.RestoreRate
 	// The report may not count the calls that are under way: take them off once
 	// more, since waiting a little costs less than being refused.
-	t.available = status.CurrentlyAvailable - t.inFlight
+	told := status.CurrentlyAvailable - t.inFlight
+	if call.alone && call.number == t.sent {
+		t.available = told
+		return
+	}
+	// Nobody knows in which order Shopify served calls that were under way
+	// together: this report may be of a time before another's charge.
+	t.available = min(t.available, told, t.maximum)
 }
 
 // refill adds what was restored since the last look.
