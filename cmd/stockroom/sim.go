@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,23 +18,25 @@ import (
 )
 
 type simCommand struct {
-	Listen      string   `default:"127.0.0.1:4010" help:"Where to serve."`
-	Shop        []string `default:"demo-shop.myshopify.com" help:"Shops to make, each with its own catalogue."`
-	Products    int      `default:"200" help:"How many products each shop has."`
-	Variants    int      `help:"How many variants each shop has, up to a million and more; decides instead of --products."`
-	Goods       []string `help:"What the shops sell, some of: clothing, hardware, food, books, beauty, electronics, home, toys. Default: the first four."`
-	Catalogue   string   `type:"existingfile" help:"A product CSV as Shopify exports it; decides instead of --products and --variants."`
-	Currency    string   `default:"USD" help:"The shops' currency, like EUR, or JPY, which has no smaller unit."`
-	Traffic     float64  `help:"Changes a second that happen by themselves: sales, deliveries, prices, launches. See /_sim/ to turn it on later."`
-	Seed        uint64   `default:"1" help:"Decides the catalogues and the faults."`
-	APIKey      string   `name:"client-id" default:"sim-key" help:"The app's client id."`
-	APISecret   string   `name:"client-secret" default:"sim-secret" help:"The app's client secret: worth nothing outside this simulator."`
-	RedirectURI []string `name:"app-redirect" default:"http://127.0.0.1:5000/shopify/callback" help:"Addresses that Shopify may send a merchant back to."`
-	TLS         bool     `name:"tls" help:"Serve HTTPS, for clients that call https://{shop} and nothing else. They must trust the certificate in --tls-ca, and find the shop's host here."`
-	TLSCA       string   `name:"tls-ca" default:"simulated-shopify-ca.pem" help:"Where to write the certificate of the authority that --tls makes, anew at each start."`
-	AppTOML     string   `name:"app-toml" type:"existingfile" help:"The app's shopify.app.toml: its webhook subscriptions, client id and redirect addresses, which then go before the flags'."`
-	AppURL      string   `name:"app-url" help:"Where the app is reached: paths in --app-toml belong to it. Default: the file's application_url."`
-	Consent     bool     `help:"Show the consent page instead of letting every install through."`
+	Listen      string        `default:"127.0.0.1:4010" help:"Where to serve."`
+	Shop        []string      `default:"demo-shop.myshopify.com" help:"Shops to make, each with its own catalogue."`
+	Products    int           `default:"200" help:"How many products each shop has."`
+	Variants    int           `help:"How many variants each shop has, up to a million and more; decides instead of --products."`
+	Goods       []string      `help:"What the shops sell, some of: clothing, hardware, food, books, beauty, electronics, home, toys. Default: the first four."`
+	Catalogue   string        `type:"existingfile" help:"A product CSV as Shopify exports it; decides instead of --products and --variants."`
+	Currency    string        `default:"USD" help:"The shops' currency, like EUR, or JPY, which has no smaller unit."`
+	Traffic     float64       `help:"Changes a second that happen by themselves: sales, deliveries, prices, launches. See /_sim/ to turn it on later."`
+	Seed        uint64        `default:"1" help:"Decides the catalogues and the faults."`
+	APIKey      string        `name:"client-id" default:"sim-key" help:"The app's client id."`
+	APISecret   string        `name:"client-secret" default:"sim-secret" help:"The app's client secret: worth nothing outside this simulator."`
+	RedirectURI []string      `name:"app-redirect" default:"http://127.0.0.1:5000/shopify/callback" help:"Addresses that Shopify may send a merchant back to."`
+	TLS         bool          `name:"tls" help:"Serve HTTPS, for clients that call https://{shop} and nothing else. They must trust the certificate in --tls-ca, and find the shop's host here."`
+	TLSCA       string        `name:"tls-ca" default:"simulated-shopify-ca.pem" help:"Where to write the certificate of the authority that --tls makes, anew at each start."`
+	AppTOML     string        `name:"app-toml" type:"existingfile" help:"The app's shopify.app.toml: its webhook subscriptions, client id and redirect addresses, which then go before the flags'."`
+	AppURL      string        `name:"app-url" help:"Where the app is reached: paths in --app-toml belong to it. Default: the file's application_url."`
+	State       string        `type:"path" help:"A file that keeps all across restarts. Shops in it stay as they were left; flags make those that it lacks."`
+	SaveEvery   time.Duration `name:"save-every" default:"1m" help:"How often --state is written besides at the end; 0 for the end alone."`
+	Consent     bool          `help:"Show the consent page instead of letting every install through."`
 }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
@@ -90,26 +93,27 @@ func (c *simCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	sim := simulator.New(simulator.Config{
+	settings := simulator.Config{
 		Seed: c.Seed, AutoConsent: !c.Consent, BaseURL: address, Log: e.logger(config.Config{}),
 		Apps: []simulator.App{app},
-	})
-	if c.Variants >= 100_000 {
-		fmt.Fprintf(e.stdout, "Making %d variants for each shop. A million takes some ten seconds.\n", c.Variants)
 	}
-	for _, domain := range c.Shop {
-		if _, err := sim.AddShop(domain, catalogue); err != nil {
-			return err
-		}
+	if c.State != "" {
+		settings.BulkDir = c.State + "-bulk"
+	}
+	sim := simulator.New(settings)
+	if err := c.open(e, sim, catalogue); err != nil {
+		return err
 	}
 	if err := sim.Start(context.WithoutCancel(e.ctx)); err != nil {
 		return err
 	}
-	defer sim.Stop()
-	if err := sim.SetTraffic(c.Traffic); err != nil {
-		return fmt.Errorf("--traffic: %w", err)
-	}
-	fmt.Fprintf(e.stdout, `A simulated Shopify runs at %s. Point an app at it:
+	ended := c.keep(sim, settings.Log)
+	err = c.serve(e, sim, listener, fmt.Sprintf(greeting, address, address, app.ClientID, c.APISecret, trust, c.shops(sim), address))
+	sim.Stop()
+	return errors.Join(err, ended())
+}
+
+const greeting = `A simulated Shopify runs at %s. Point an app at it:
 
   SHOPIFY_URL_TEMPLATE=%s/{shop}
   SHOPIFY_API_KEY=%s
@@ -117,8 +121,65 @@ func (c *simCommand) Run(e *env) error {
 
 %s%s
 Its page is %s/_sim/: change prices and stock, watch webhooks, turn on faults. End it with Ctrl-C.
-`, address, address, app.ClientID, c.APISecret, trust, c.shops(sim), address)
+`
 
+// open fills the simulator: from its file, and by the flags what the file lacks.
+func (c *simCommand) open(e *env, sim *simulator.Simulator, catalogue simulator.Catalogue) error {
+	if c.State != "" {
+		if err := sim.LoadFile(c.State); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("--state: %w", err)
+		}
+	}
+	lacking := slices.DeleteFunc(slices.Clone(c.Shop), func(domain string) bool { return sim.Shop(domain) != nil })
+	for _, domain := range lacking {
+		if c.Variants >= 100_000 {
+			fmt.Fprintf(e.stdout, "Making %d variants for %s. A million takes some ten seconds.\n", c.Variants, domain)
+		}
+		if _, err := sim.AddShop(domain, catalogue); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep writes the state now and then. ended stops that and writes it once more,
+// after the simulator has stopped.
+func (c *simCommand) keep(sim *simulator.Simulator, log *slog.Logger) (ended func() error) {
+	if c.State == "" {
+		return func() error { return nil }
+	}
+	if c.SaveEvery <= 0 {
+		return func() error { return sim.SaveFile(c.State) }
+	}
+	stop, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		tick := time.NewTicker(c.SaveEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			if err := sim.SaveFile(c.State); err != nil {
+				log.Error("the state is not kept", "error", err)
+			}
+		}
+	}()
+	return func() error {
+		close(stop)
+		<-over
+		return sim.SaveFile(c.State)
+	}
+}
+
+// serve lets the simulator be reached until the command ends.
+func (c *simCommand) serve(e *env, sim *simulator.Simulator, listener net.Listener, greeting string) error {
+	if err := sim.SetTraffic(c.Traffic); err != nil {
+		return fmt.Errorf("--traffic: %w", err)
+	}
+	fmt.Fprint(e.stdout, greeting)
 	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -3,6 +3,7 @@ package simulator
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -85,6 +86,7 @@ func (b *BulkOperation) shown(now time.Time) *BulkOperation {
 // bulkOffice is where operations of all shops run.
 type bulkOffice struct {
 	mu      sync.Mutex
+	keep    string // Where files outlive the simulator; empty where they do not.
 	dir     string // Of the files; empty while there is none.
 	closed  bool
 	cancels map[int64]context.CancelFunc
@@ -99,7 +101,7 @@ func (o *bulkOffice) begin(id int64, work func(ctx context.Context, dir string))
 		return nil, errors.New("the simulator has stopped")
 	}
 	if o.dir == "" {
-		dir, err := os.MkdirTemp("", "stockroom-sim-bulk-")
+		dir, err := o.folder()
 		if err != nil {
 			return nil, fmt.Errorf("make a folder for the files of bulk operations: %w", err)
 		}
@@ -118,14 +120,21 @@ func (o *bulkOffice) begin(id int64, work func(ctx context.Context, dir string))
 	return cancel, nil
 }
 
+func (o *bulkOffice) folder() (string, error) {
+	if o.keep == "" {
+		return os.MkdirTemp("", "stockroom-sim-bulk-")
+	}
+	return o.keep, os.MkdirAll(o.keep, 0o700)
+}
+
 func (o *bulkOffice) open() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = false
 }
 
-// close cancels what runs and removes all files.
-func (o *bulkOffice) close() error {
+// close cancels what runs.
+func (o *bulkOffice) close() {
 	o.mu.Lock()
 	o.closed = true
 	for _, cancel := range o.cancels {
@@ -133,14 +142,21 @@ func (o *bulkOffice) close() error {
 	}
 	o.mu.Unlock()
 	o.running.Wait()
+}
+
+// clear removes all files. Nothing runs.
+func (o *bulkOffice) clear() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	dir := o.dir
+	dir := cmp.Or(o.dir, o.keep)
 	o.dir = ""
 	if dir == "" {
 		return nil
 	}
-	return os.RemoveAll(dir)
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove the files of bulk operations: %w", err)
+	}
+	return nil
 }
 
 // startBulk begins an operation, or says what is wrong with the query.

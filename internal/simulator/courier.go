@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"bytes"
-	"cmp"
 	"container/heap"
 	"context"
 	"crypto/hmac"
@@ -95,13 +94,15 @@ type parcel struct {
 	build  func(sendOptions) map[string]any
 	body   []byte // Kept for retries.
 	secret string
-	tries  int
-	copies int // Sent once more under the same id.
-	forge  bool
-	skew   time.Duration
-	stale  bool      // Its first acceptance will not be heard.
-	lapse  bool      // Its subscription will be deleted.
-	first  time.Time // Of the first try.
+	// oldSecret tells that secret is the app's older one.
+	oldSecret bool
+	tries     int
+	copies    int // Sent once more under the same id.
+	forge     bool
+	skew      time.Duration
+	stale     bool      // Its first acceptance will not be heard.
+	lapse     bool      // Its subscription will be deleted.
+	first     time.Time // Of the first try.
 	// awaited is true until the first try is over, for what Quiet waits for.
 	awaited bool
 }
@@ -114,6 +115,7 @@ type courier struct {
 
 	mu       sync.Mutex
 	queue    parcels
+	held     bool // Nothing is handed out.
 	order    uint64
 	busy     int // Parcels with a sender.
 	awaited  int // Parcels that Quiet waits for.
@@ -185,7 +187,7 @@ func (c *courier) dispatch(ctx context.Context, work chan<- *parcel) {
 		c.mu.Lock()
 		var next *parcel
 		wait := time.Duration(-1)
-		if len(c.queue) > 0 {
+		if len(c.queue) > 0 && !c.held {
 			if wait = c.queue[0].due.Sub(c.sim.machine()); wait <= 0 {
 				next = heap.Pop(&c.queue).(*parcel)
 				c.busy++
@@ -241,9 +243,9 @@ func (c *courier) post(p *parcel, after time.Duration) {
 	p.stale = c.sim.chancy(faults.Stale)
 	p.lapse = c.sim.chancy(faults.Unsubscribe)
 	if c.sim.chancy(faults.OldSecret) {
-		app := p.installation.App
-		p.secret = cmp.Or(app.OldSecret, app.Secrets[0]+"-old")
+		p.oldSecret = true
 	}
+	p.secret = p.installation.App.signing(p.oldSecret)
 	if c.sim.chancy(faults.Newer) {
 		p.due = p.due.Add(newerWait + c.sim.upTo(newerSpread))
 	}
@@ -382,10 +384,21 @@ func (c *courier) prepare(p *parcel) bool {
 	}
 	shop := p.installation.Shop
 	shop.mu.RLock()
-	full := p.build(p.options)
+	body, ok := c.compose(p)
 	shop.mu.RUnlock()
-	if full == nil || !passes(p.filter, full) {
+	if !ok || len(p.include) > 0 && c.repeats(p, body) {
 		return false
+	}
+	p.body = body
+	return true
+}
+
+// compose writes the body as the shop is now; false means there is nothing to
+// say. The shop's read lock is held.
+func (c *courier) compose(p *parcel) ([]byte, bool) {
+	full := p.build(p.options)
+	if full == nil || !passes(p.filter, full) {
+		return nil, false
 	}
 	if len(p.include) > 0 {
 		full = pick(full, p.include)
@@ -393,13 +406,9 @@ func (c *courier) prepare(p *parcel) bool {
 	body, err := json.Marshal(full)
 	if err != nil {
 		c.sim.log.Error("write webhook body", "topic", p.log.Topic, "error", err)
-		return false
+		return nil, false
 	}
-	if len(p.include) > 0 && c.repeats(p, body) {
-		return false
-	}
-	p.body = body
-	return true
+	return body, true
 }
 
 // repeats tells whether the same body went to the same subscription just now.
@@ -546,7 +555,6 @@ func (i *Installation) post(e event, after time.Duration, name, subject string, 
 		p.log = &Delivery{WebhookID: i.Shop.sim.uuid(), EventID: e.id, Shop: i.Shop.Domain, ClientID: i.App.ClientID,
 			Topic: name, Subject: subject, URI: uri, TriggeredAt: e.at}
 		p.installation, p.build = i, build
-		p.secret = i.App.Secrets[len(i.App.Secrets)-1]
 		parcels = append(parcels, &p)
 	}
 	for _, w := range i.App.Webhooks {

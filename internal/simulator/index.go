@@ -166,8 +166,8 @@ func (x *Index[T]) put(r T) {
 	}
 }
 
-// load adds a record with a greater number than all before it, and leaves the
-// order of change to settle. It is for filling a new shop.
+// load adds a record and leaves order to settle. It is for filling a new shop.
+// Until then only a record with a greater number than all before it is found.
 func (x *Index[T]) load(r T) {
 	x.ids = append(x.ids, r.key())
 	x.rows = append(x.rows, r)
@@ -182,7 +182,13 @@ func (x *Index[T]) grow(n int) {
 }
 
 // settle ends a series of loads.
-func (x *Index[T]) settle() { slices.SortFunc(x.log, stamp.compare) }
+func (x *Index[T]) settle() {
+	if !slices.IsSorted(x.ids) {
+		slices.SortFunc(x.rows, func(a, b T) int { return cmp.Compare(a.key(), b.key()) })
+		slices.Sort(x.ids)
+	}
+	slices.SortFunc(x.log, stamp.compare)
+}
 
 func (x *Index[T]) remove(id int64) {
 	at, ok := x.place(id)

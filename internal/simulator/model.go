@@ -613,6 +613,14 @@ type App struct {
 	Webhooks      []AppWebhook
 }
 
+// signing is the secret that signs webhooks.
+func (a *App) signing(old bool) string {
+	if old {
+		return cmp.Or(a.OldSecret, a.Secrets[0]+"-old")
+	}
+	return a.Secrets[len(a.Secrets)-1]
+}
+
 // AppWebhook is a subscription from the app's configuration: the same for all
 // shops, without an id, never removed by failures. The compliance topics
 // (shop/redact and so on) can be had in this way only.

@@ -1,10 +1,8 @@
 package simulator
 
 import (
-	"cmp"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 )
 
 // Reset makes every shop anew from what it was made from: no app is installed,
@@ -17,8 +15,9 @@ func (s *Simulator) Reset() error {
 	defer s.clock.turn.Unlock()
 	rate := s.Traffic().Rate
 	s.traffic.stop()
-	if err := s.bulk.close(); err != nil {
-		return fmt.Errorf("reset: remove the files of bulk operations: %w", err)
+	s.bulk.close()
+	if err := s.bulk.clear(); err != nil {
+		return fmt.Errorf("reset: %w", err)
 	}
 	resume := s.hooks.interrupt()
 	s.bulk.open()
@@ -26,14 +25,10 @@ func (s *Simulator) Reset() error {
 	s.SetFaults(Faults{})
 	s.begin()
 	s.traffic.forget()
+	shops := s.inOrder()
 	s.mu.Lock()
-	shops := make([]*Shop, 0, len(s.shops))
-	for _, shop := range s.shops {
-		shops = append(shops, shop)
-	}
 	clear(s.shops)
 	s.mu.Unlock()
-	slices.SortFunc(shops, func(a, b *Shop) int { return cmp.Compare(a.ID, b.ID) }) // As they were made.
 	for _, shop := range shops {
 		if _, err := s.AddShop(shop.Domain, shop.catalogue); err != nil {
 			return fmt.Errorf("reset: %w", err)

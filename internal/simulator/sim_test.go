@@ -50,7 +50,8 @@ type world struct {
 	shop   *simulator.Shop
 	url    string // The simulator's.
 	inbox  *httptest.Server
-	status int // What the receiver answers.
+	status int    // What the receiver answers,
+	block  func() // after this.
 
 	mu    sync.Mutex
 	hooks []hook
@@ -58,6 +59,17 @@ type world struct {
 
 // newWorld starts one. configure may change what it is made from.
 func newWorld(t *testing.T, catalogue simulator.Catalogue, configure func(*simulator.Config)) *world {
+	t.Helper()
+	return startWorld(t, configure, func(w *world) {
+		var err error
+		if w.shop, err = w.AddShop(domain, catalogue); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// startWorld starts one whose shops fill makes.
+func startWorld(t *testing.T, configure func(*simulator.Config), fill func(*world)) *world {
 	t.Helper()
 	w := &world{t: t, status: http.StatusOK}
 	w.inbox = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -72,9 +84,13 @@ func newWorld(t *testing.T, catalogue simulator.Catalogue, configure func(*simul
 			t.Errorf("webhook %s: %v", r.Header.Get("X-Shopify-Topic"), err)
 		}
 		w.mu.Lock()
-		defer w.mu.Unlock()
 		w.hooks = append(w.hooks, h)
-		rw.WriteHeader(w.status)
+		status, block := w.status, w.block
+		w.mu.Unlock()
+		if block != nil {
+			block()
+		}
+		rw.WriteHeader(status)
 	}))
 	t.Cleanup(w.inbox.Close)
 	config := simulator.Config{
@@ -88,10 +104,7 @@ func newWorld(t *testing.T, catalogue simulator.Catalogue, configure func(*simul
 	server := httptest.NewServer(w.Handler())
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	var err error
-	if w.shop, err = w.AddShop(domain, catalogue); err != nil {
-		t.Fatal(err)
-	}
+	fill(w)
 	if err := w.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,9 @@ type Config struct {
 	Rate, Capacity float64
 	// DeliveryLog is how many deliveries are remembered. Default: 100,000.
 	DeliveryLog int
+	// BulkDir keeps the files of bulk operations. Default: a folder that is made
+	// when there is one and removed by Stop.
+	BulkDir string
 }
 
 const (
@@ -95,6 +98,7 @@ func New(config Config) *Simulator {
 		shops:   make(map[string]*Shop),
 		apps:    make(map[string]*App),
 	}
+	s.bulk.keep = config.BulkDir
 	s.begin()
 	for _, app := range config.Apps {
 		s.apps[app.ClientID] = &app
@@ -110,11 +114,15 @@ func (s *Simulator) Start(ctx context.Context) error {
 }
 
 // Stop ends traffic, bulk operations and all deliveries under way and returns
-// when the last is over. The files of bulk operations are gone then.
+// when the last is over. The files of bulk operations are gone then, unless
+// Config.BulkDir keeps them.
 func (s *Simulator) Stop() {
 	s.traffic.stop()
-	if err := s.bulk.close(); err != nil {
-		s.log.Error("remove the files of bulk operations", "error", err)
+	s.bulk.close()
+	if s.config.BulkDir == "" {
+		if err := s.bulk.clear(); err != nil {
+			s.log.Error("stop", "error", err)
+		}
 	}
 	s.hooks.stop()
 }

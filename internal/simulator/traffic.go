@@ -82,7 +82,8 @@ func (s *Simulator) SetTraffic(rate float64) error {
 		return nil
 	}
 	if t.rng == nil {
-		t.rng = rand.New(rand.NewPCG(s.config.Seed, 4))
+		// What was made before a restart is not drawn again.
+		t.rng = rand.New(rand.NewPCG(s.config.Seed, 4+uint64(t.made)<<3))
 		t.sales = make(map[*Shop]*sale)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
