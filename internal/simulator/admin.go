@@ -87,6 +87,14 @@ func (s *Simulator) admin(w http.ResponseWriter, r *http.Request, path string) {
 			err = s.SetTraffic(rate)
 		}
 		s.back(w, r, "", err)
+	case parts[0] == "clock" && len(parts) == 1 && post:
+		forward, err := time.ParseDuration(r.PostForm.Get("forward"))
+		if err == nil {
+			err = s.Advance(r.Context(), forward)
+		}
+		s.done(w, r, "", "It is "+s.Now().UTC().Format(time.RFC3339)+" now.", err)
+	case parts[0] == "reset" && len(parts) == 1 && post:
+		s.done(w, r, "", "Every shop is as it was made.", s.Reset())
 	case parts[0] == "shops" && len(parts) >= 2 && s.Shop(parts[1]) != nil:
 		s.adminShop(w, r, s.Shop(parts[1]), parts[2:])
 	default:
@@ -198,7 +206,9 @@ type overview struct {
 	Shops   []Size
 	Apps    []appRow
 	Traffic Traffic
-	Faults  []faultKnob // Those that are on.
+	Now     time.Time
+	Ahead   time.Duration // Of the clock it was given.
+	Faults  []faultKnob   // Those that are on.
 }
 
 type appRow struct {
@@ -208,7 +218,7 @@ type appRow struct {
 }
 
 func (s *Simulator) overview(form url.Values) overview {
-	out := overview{said: saidIn(form), Shops: s.sizes(), Traffic: s.Traffic()}
+	out := overview{said: saidIn(form), Shops: s.sizes(), Traffic: s.Traffic(), Now: s.Now(), Ahead: s.clock.offset()}
 	for _, size := range out.Shops {
 		for _, i := range s.Shop(size.Shop).installed() {
 			i.mu.Lock()
@@ -506,7 +516,7 @@ type faultKnob struct {
 	Name     string `json:"name"` // In the control API.
 	Label    string `json:"-"`
 	Sentence string `json:"sentence"`
-	Input    string `json:"kind"` // share, duration, check, number, text, lines or json.
+	Input    string `json:"kind"` // share, duration, check, names or shares.
 	Value    string `json:"value"`
 	On       bool   `json:"on"`
 }
@@ -531,7 +541,7 @@ var faultSentences = map[string]string{
 	"reset":           "Share of requests whose connection is reset, without effect.",
 	"timeout":         "Share of requests not answered for a minute, then 504, without effect.",
 	"answer_lost":     "Share of requests that take effect and are answered 502 or by a reset connection.",
-	"deny":            "Fields answered with ACCESS_DENIED, as if a scope were missing: [\"Product.variants\",\"QueryRoot.orders\"].",
+	"deny":            "Fields answered with ACCESS_DENIED, as if a scope were missing, one a line: Product.variants, QueryRoot.orders.",
 	"slow":            "How long every answer takes.",
 	"slow_pages":      "How long answers with a page of a list take besides.",
 	"totals_lag":      "How long totalInventory shows what it was.",
@@ -548,7 +558,11 @@ var faultSentences = map[string]string{
 	"bulk_time":    "How long each bulk operation takes at most, and at least half of it, unless reading takes longer.",
 }
 
-var durationType = reflect.TypeFor[Duration]()
+var (
+	durationType = reflect.TypeFor[Duration]()
+	namesType    = reflect.TypeFor[[]string]()
+	sharesType   = reflect.TypeFor[map[string]float64]()
+)
 
 // faultKnobs are all faults in the order of their declaration.
 func faultKnobs(faults Faults) []faultKnob {
@@ -568,26 +582,20 @@ func faultKnobs(faults Faults) []faultKnob {
 			knob.Input = "check"
 		case value.Kind() == reflect.Float64:
 			knob.Input, knob.Value = "share", strconv.FormatFloat(value.Float(), 'f', -1, 64)
-		case value.Kind() == reflect.String:
-			knob.Input, knob.Value = "text", value.String()
-		case value.CanInt():
-			knob.Input, knob.Value = "number", strconv.FormatInt(value.Int(), 10)
-		case value.Kind() == reflect.Map && value.Type().Elem().Kind() == reflect.Float64:
-			knob.Input = "lines"
+		case value.Type() == namesType:
+			knob.Input, knob.Value = "names", strings.Join(value.Interface().([]string), "\n")
+		case value.Type() == sharesType:
+			knob.Input = "shares"
 			var lines []string
 			for _, key := range value.MapKeys() {
 				lines = append(lines, fmt.Sprintf("%s %v", key, value.MapIndex(key)))
 			}
 			slices.Sort(lines)
 			knob.Value = strings.Join(lines, "\n")
-			knob.On = len(lines) > 0
-		default: // Anything else is written as in the control API.
-			text, err := json.Marshal(value.Interface())
-			if err != nil {
-				continue
-			}
-			knob.Input, knob.Value = "json", string(text)
+		default:
+			panic("simulator: a fault of type " + value.Type().String() + " has no place in a form")
 		}
+		knob.On = knob.On && (knob.Value != "" || knob.Input == "check") // An empty list is none.
 		out = append(out, knob)
 	}
 	return out
@@ -612,9 +620,9 @@ func (s *Simulator) faultForm(form url.Values) error {
 			patch[knob.Name] = text
 		case "check":
 			patch[knob.Name] = text != ""
-		case "text":
-			patch[knob.Name] = text
-		case "lines":
+		case "names":
+			patch[knob.Name] = strings.Fields(text)
+		case "shares":
 			shares := make(map[string]float64)
 			for line := range strings.Lines(text) {
 				words := strings.Fields(line)
@@ -628,14 +636,6 @@ func (s *Simulator) faultForm(form url.Values) error {
 				shares[words[0]] = share
 			}
 			patch[knob.Name] = shares
-		case "json":
-			if text == "" {
-				text = "null"
-			}
-			if !json.Valid([]byte(text)) {
-				return fmt.Errorf("%s: %q is not JSON", knob.Label, text)
-			}
-			patch[knob.Name] = json.RawMessage(text)
 		default:
 			if text == "" {
 				text = "0"

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,9 +140,10 @@ func TestPageTurnsEveryFaultOnAndOff(t *testing.T) {
 			t.Errorf("fault %s has no sentence", name)
 		}
 	}
-	w.send("/_sim/ui/faults", url.Values{"lose": {"orders/create 1\n * 0.25 \n"}, "fail": {"0.5"}, "delay": {"1.5s"}, "omit_expires_in": {"true"}})
+	w.send("/_sim/ui/faults", url.Values{"lose": {"orders/create 1\n * 0.25 \n"}, "fail": {"0.5"}, "delay": {"1.5s"}, "omit_expires_in": {"true"}, "deny": {"Product.variants\nQueryRoot.orders\n"}})
 	got := w.Faults()
-	if got.Lose["orders/create"] != 1 || got.Lose["*"] != 0.25 || got.Fail != 0.5 || time.Duration(got.Delay) != 1500*time.Millisecond || !got.OmitExpiresIn {
+	if got.Lose["orders/create"] != 1 || got.Lose["*"] != 0.25 || got.Fail != 0.5 || time.Duration(got.Delay) != 1500*time.Millisecond || !got.OmitExpiresIn ||
+		!slices.Equal(got.Deny, []string{"Product.variants", "QueryRoot.orders"}) {
 		t.Errorf("the faults are %+v", got)
 	}
 	for name, bad := range map[string]url.Values{
@@ -156,8 +158,32 @@ func TestPageTurnsEveryFaultOnAndOff(t *testing.T) {
 		t.Errorf("wrong forms changed the faults: %+v", got)
 	}
 	w.send("/_sim/ui/faults", url.Values{"off": {"1"}})
-	if got := w.Faults(); len(got.Lose) != 0 || got.Fail != 0 || got.Delay != 0 || got.OmitExpiresIn {
+	if got := w.Faults(); len(got.Lose) != 0 || got.Fail != 0 || got.Delay != 0 || got.OmitExpiresIn || len(got.Deny) != 0 {
 		t.Errorf("still on: %+v", got)
+	}
+}
+
+func TestPageLetsTimePassAndBeginsAnew(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 3}, nil)
+	before := w.Now()
+	w.send("/_sim/ui/clock", url.Values{"forward": {"48h"}})
+	if got := w.Now().Sub(before); got < 48*time.Hour || got > 49*time.Hour {
+		t.Errorf("the clock went %v", got)
+	}
+	if page := w.look("/_sim/", http.StatusOK); !strings.Contains(page, "48h0m0s ahead") {
+		t.Error("the page does not say that the clock is ahead")
+	}
+	for _, bad := range []string{"", "soon", "-1h"} {
+		if page := w.send("/_sim/ui/clock", url.Values{"forward": {bad}}); !strings.Contains(page, `role="alert"`) {
+			t.Errorf("forward %q: the page says nothing of what is wrong", bad)
+		}
+	}
+	if err := w.shop.DeleteProduct(w.firstProduct().ID); err != nil {
+		t.Fatal(err)
+	}
+	w.send("/_sim/ui/reset", nil)
+	if w.Shop(domain).Products.Len() != 3 || w.Now().Sub(before) > time.Hour {
+		t.Error("not begun anew")
 	}
 }
 
