@@ -158,10 +158,16 @@ func (d *Dashboard) shopsPage(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
+	rejected, err := d.Reader.Rejected(r.Context())
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
 	d.render(w, r, http.StatusOK, "shops", struct {
 		SignedIn bool
 		Shops    []query.ShopStatus
-	}{true, shops})
+		Rejected int64
+	}{true, shops, rejected})
 }
 
 const (

@@ -186,6 +186,23 @@ func TestEverythingNeedsTheSession(t *testing.T) {
 	}
 }
 
+func TestRefusedWebhooksAreShown(t *testing.T) {
+	s := open(t)
+	s.signIn(t)
+	if _, page := s.do(t, "/admin/", nil); strings.Contains(page.text(), "wrong signature") {
+		t.Error("shown where there is none")
+	}
+	err := s.store.Update(t.Context(), func(tx *store.Tx) error {
+		return tx.AddRejections([]store.Rejection{{Shop: domain, Topic: "products/update", Digest: []byte{1}}, {Shop: domain, Topic: "products/update", Digest: []byte{1}}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, page := s.do(t, "/admin/", nil); !strings.Contains(page.text(), "2 webhooks were refused for a wrong signature") {
+		t.Error("not shown")
+	}
+}
+
 func TestASessionBeginsAndEnds(t *testing.T) {
 	s := open(t)
 	_, form := s.do(t, "/admin/login?next=/admin/shops/"+domain, nil)

@@ -81,6 +81,16 @@ func (r *Reader) Status(ctx context.Context, wanted []string, rows bool) ([]Shop
 	return all, err
 }
 
+// Rejected counts the deliveries kept whose signature was wrong: up to
+// store.MaxRejected, of whichever shop they claimed to be.
+func (r *Reader) Rejected(ctx context.Context) (n int64, err error) {
+	err = r.store.View(ctx, func(tx *store.Tx) (err error) {
+		n, err = tx.CountRejected()
+		return err
+	})
+	return n, err
+}
+
 // ShopStatus tells how one shop stands, its rows counted, with its newest runs.
 func (r *Reader) ShopStatus(ctx context.Context, shop store.Shop, wanted []string, runs int) (ShopStatus, []RunStatus, error) {
 	var status ShopStatus
