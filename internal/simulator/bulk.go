@@ -98,7 +98,7 @@ func (o *bulkOffice) begin(id int64, work func(ctx context.Context, dir string))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return nil, errors.New("the simulator has stopped")
+		return nil, errStopped
 	}
 	if o.dir == "" {
 		dir, err := o.folder()

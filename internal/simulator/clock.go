@@ -54,29 +54,42 @@ func (s *Simulator) machine() time.Time { return time.Now().Add(s.clock.offset()
 
 // Advance lets time pass at once, by Shopify's clock: webhooks that are due
 // meanwhile are sent in their order, each at its time, with their retries and
-// what follows from them. Tokens, discounts and bulk operations see the clock
-// at its end. It returns early, with the clock where it has come to, when ctx
-// is done.
+// what follows from them. Traffic goes on, but makes some maxCatchUp changes at
+// most, spread over the time. Tokens, discounts and bulk operations see the
+// clock at its end. It returns early, with the clock where it has come to, when
+// ctx is done or the simulator stops.
 func (s *Simulator) Advance(ctx context.Context, d time.Duration) error {
 	if d < 0 || d > maxForward {
 		return fmt.Errorf("move the clock by %s: it goes forward only, by at most %s", d, maxForward)
 	}
 	s.clock.turn.Lock()
 	defer s.clock.turn.Unlock()
+	rate, resume := s.suspendTraffic()
+	defer resume()
+	gap := s.gaps(min(rate, maxCatchUp/d.Seconds()))
 	end := s.clock.offset() + d
+	change := s.clock.offset() + gap() // When the next one of traffic is due.
 	for {
 		if err := s.hooks.settle(ctx); err != nil {
 			return fmt.Errorf("move the clock: %w", err)
 		}
-		left := end - s.clock.offset()
-		step, due := s.hooks.next()
-		if !due || step >= left {
-			s.clock.forward(left)
-			s.hooks.look()
-			return s.hooks.settle(ctx)
+		if s.isStopped() {
+			return fmt.Errorf("move the clock: %w", errStopped)
 		}
-		s.clock.forward(max(step, 0))
+		now := s.clock.offset()
+		if now == end {
+			return nil
+		}
+		to := min(end, change)
+		if step, due := s.hooks.next(); due {
+			to = min(to, now+max(step, 0))
+		}
+		s.clock.forward(to - now)
 		s.hooks.look()
+		if to == change {
+			s.change()
+			change += gap()
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 package simulator_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,4 +93,65 @@ func TestAJumpOfTheClockIsFeltEverywhere(t *testing.T) {
 			b.t.Errorf("took %v", real)
 		}
 	})
+}
+
+// TestAJumpOfTheClockEndsUnderTraffic: what traffic would have done in the
+// meantime is thinned, and spread over it.
+func TestAJumpOfTheClockEndsUnderTraffic(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 40}, nil)
+	w.subscribe(nil, "INVENTORY_LEVELS_UPDATE")
+	w.answerFrom(http.StatusServiceUnavailable) // So that retries make the clock step.
+	if err := w.SetTraffic(50); err != nil {
+		t.Fatal(err)
+	}
+	before := w.Now()
+	if err := w.Advance(t.Context(), 5*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Now().Sub(before); got < 5*time.Hour || got > 6*time.Hour {
+		t.Errorf("the clock went %v", got)
+	}
+	traffic := w.Traffic()
+	if traffic.Rate != 50 || traffic.Made < 300 || traffic.Made > 2000 {
+		t.Errorf("rate %v, %d changes", traffic.Rate, traffic.Made)
+	}
+	spread := map[time.Time]bool{}
+	for _, d := range w.Deliveries() {
+		spread[d.TriggeredAt.Truncate(time.Hour)] = true
+	}
+	if len(spread) < 5 {
+		t.Errorf("changes in %d hours", len(spread))
+	}
+}
+
+// TestNothingRunsAfterTheEnd: whatever is under way when the simulator stops.
+func TestNothingRunsAfterTheEnd(t *testing.T) {
+	for range 20 {
+		inBubble(t, simulator.Catalogue{Products: 3}, []string{"PRODUCTS_UPDATE"}, func(b *bubble) {
+			var busy sync.WaitGroup
+			busy.Go(func() { _ = b.Reset() })
+			busy.Go(func() { _ = b.SetTraffic(20) })
+			busy.Go(func() { _ = b.Advance(b.t.Context(), 24*time.Hour) })
+			b.Stop() // The bubble does not end while a goroutine is left.
+			busy.Wait()
+		})
+	}
+}
+
+func TestTheEndInterruptsAJump(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
+	w.subscribe(nil, "PRODUCTS_UPDATE")
+	arrived, answer := make(chan bool), make(chan bool)
+	defer close(answer)
+	w.block = sync.OnceFunc(func() { close(arrived); <-answer })
+	if err := w.shop.UpdateProduct(w.firstProduct().ID, func(p *simulator.Product) { p.Title = "x" }); err != nil {
+		t.Fatal(err)
+	}
+	<-arrived
+	ended := make(chan error)
+	go func() { ended <- w.Advance(context.Background(), time.Hour) }()
+	w.Stop()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "stopped") {
+		t.Errorf("the jump ended with %v", err)
+	}
 }

@@ -177,6 +177,17 @@ func (c *courier) stop() {
 		cancel()
 		c.running.Wait()
 		c.client.CloseIdleConnections()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.tellFinished()
+	}
+}
+
+// tellFinished lets those go on who wait for a parcel to be over; mu is held.
+func (c *courier) tellFinished() {
+	if c.finished != nil {
+		close(c.finished)
+		c.finished = nil
 	}
 }
 
@@ -255,6 +266,9 @@ func (c *courier) post(p *parcel, after time.Duration) {
 	}
 	p.log.Lost = faults.loses(c.sim, *p.log)
 
+	if c.sim.Shop(p.log.Shop) != p.installation.Shop {
+		return // It was reset while the change was made.
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.log = append(c.log, p.log)
@@ -342,10 +356,7 @@ func (c *courier) finish(p *parcel, tried bool, then func()) {
 	defer c.mu.Unlock()
 	then()
 	c.busy--
-	if c.finished != nil {
-		close(c.finished)
-		c.finished = nil
-	}
+	c.tellFinished()
 	if tried && p.awaited {
 		p.awaited = false
 		c.awaited--

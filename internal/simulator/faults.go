@@ -1,9 +1,13 @@
 package simulator
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,11 +32,11 @@ type Faults struct {
 	Unsubscribe  float64  `json:"unsubscribe,omitempty"`   // Share of webhooks with which a subscription made through the API is deleted.
 	Skew         Duration `json:"skew,omitempty"`          // By how much Date headers and times of trigger are ahead; below zero behind.
 
-	// Of the API.
+	// Of the API; those from ServerError to AnswerLost and Slow also of tokens.
 	Throttle    float64  `json:"throttle,omitempty"`     // Share of requests that find the budget spent.
 	ServerError float64  `json:"server_error,omitempty"` // Share answered 502, without effect.
 	Reset       float64  `json:"reset,omitempty"`        // Share whose connection is reset, without effect.
-	Timeout     float64  `json:"timeout,omitempty"`      // Share not answered for a minute, then 504, without effect.
+	Timeout     float64  `json:"timeout,omitempty"`      // Share not answered for ten seconds, then 504, without effect.
 	AnswerLost  float64  `json:"answer_lost,omitempty"`  // Share that take effect and are answered 502 or by a reset.
 	Deny        []string `json:"deny,omitempty"`         // Fields answered with ACCESS_DENIED, like Product.variants.
 	Slow        Duration `json:"slow,omitempty"`         // How long every answer takes.
@@ -94,8 +98,8 @@ func (s *Simulator) patchFaults(body []byte) (Faults, error) {
 	changed := s.faults
 	// Replaced as a whole; decoding would write into what is in force.
 	changed.Lose, changed.Deny = nil, nil
-	if err := json.Unmarshal(body, &changed); err != nil {
-		return Faults{}, fmt.Errorf("faults: %w", err)
+	if err := decodeStrictly(body, &changed); err != nil {
+		return Faults{}, fmt.Errorf("faults: %w; GET /_sim/faults/all names those there are", err)
 	}
 	if changed.Lose == nil {
 		changed.Lose = s.faults.Lose
@@ -108,6 +112,19 @@ func (s *Simulator) patchFaults(body []byte) (Faults, error) {
 	}
 	s.faults = changed
 	return changed, nil
+}
+
+// decodeStrictly reads one JSON object that names nothing unknown.
+func decodeStrictly(body []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON object")
+	}
+	return nil
 }
 
 // check judges what a caller may have got wrong.
@@ -128,6 +145,9 @@ func (f Faults) check() error {
 	for topic, share := range f.Lose {
 		if share < 0 || share > 1 {
 			return fmt.Errorf("faults: share %v of %s is not between 0 and 1", share, topic)
+		}
+		if _, known := topics[topicEnum(topic)]; !known && topic != "*" && !slices.Contains(complianceTopics, topic) {
+			return fmt.Errorf("faults: lose %q: no such topic; write it like products/update", topic)
 		}
 	}
 	for _, name := range f.Deny {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -45,10 +46,7 @@ type refreshToken struct {
 	FirstUsed time.Time // Zero while it was not used.
 }
 
-type authCode struct {
-	RedirectURI string
-	Expires     time.Time
-}
+type authCode struct{ Expires time.Time }
 
 // installation returns the app's place in the shop, installed or not.
 func (s *Shop) installation(app *App) *Installation {
@@ -252,7 +250,8 @@ func (s *Simulator) approve(w http.ResponseWriter, r *http.Request, shop *Shop, 
 	i.grant(scopes)
 	code, now := s.text(32), s.Now()
 	i.mu.Lock()
-	i.codes[code] = &authCode{RedirectURI: redirect, Expires: now.Add(codeLife)}
+	i.forgetExpired(now)
+	i.codes[code] = &authCode{now.Add(codeLife)}
 	i.mu.Unlock()
 
 	target, err := url.Parse(redirect)
@@ -344,6 +343,9 @@ func (s *Simulator) accessToken(w http.ResponseWriter, r *http.Request, shop *Sh
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "the body cannot be read"})
 		return
 	}
+	if s.refusedByFault(w, r) {
+		return
+	}
 	reply, err := s.giveToken(shop, form)
 	if refusal, ok := errors.AsType[*oauthError](err); ok {
 		writeJSON(w, refusal.status, map[string]string{"error": refusal.code, "error_description": refusal.words})
@@ -352,6 +354,9 @@ func (s *Simulator) accessToken(w http.ResponseWriter, r *http.Request, shop *Sh
 	faults := s.Faults()
 	if s.chancy(faults.TokenLost) {
 		http.Error(w, "Web server is returning an unknown error", 520)
+		return
+	}
+	if s.lostByFault(w) {
 		return
 	}
 	if faults.OmitExpiresIn {
@@ -420,6 +425,7 @@ func (s *Simulator) giveToken(shop *Shop, form map[string]string) (*tokenReply, 
 		if i.installedAt.IsZero() {
 			return nil, &oauthError{http.StatusBadRequest, "shop_not_permitted", "The app is not installed in this shop"}
 		}
+		i.forgetExpired(now)
 		text, seconds := "shpat_"+s.text(32), int64(credentialsLife/time.Second)
 		i.tokens[text] = &token{Made: now, Expires: now.Add(credentialsLife), Credentials: true}
 		return &tokenReply{AccessToken: text, Scope: scopeText(i.scopes), ExpiresIn: &seconds}, nil
@@ -440,13 +446,16 @@ func (i *Installation) lastingToken() *tokenReply {
 	return &tokenReply{AccessToken: text, Scope: scopeText(i.scopes)}
 }
 
+// forgetExpired drops what works no more, before something is added.
+func (i *Installation) forgetExpired(now time.Time) {
+	maps.DeleteFunc(i.codes, func(_ string, code *authCode) bool { return now.After(code.Expires) })
+	maps.DeleteFunc(i.tokens, func(_ string, t *token) bool { return !t.Expires.IsZero() && now.After(t.Expires) })
+	maps.DeleteFunc(i.refreshes, func(_ string, t *refreshToken) bool { return now.After(t.Expires) })
+}
+
 // newTokens makes an access token of an hour and a refresh token of 90 days.
 func (i *Installation) newTokens(now time.Time) *tokenReply {
-	for text, t := range i.tokens {
-		if !t.Expires.IsZero() && now.After(t.Expires) {
-			delete(i.tokens, text)
-		}
-	}
+	i.forgetExpired(now)
 	access, refresh := "shpat_"+i.Shop.sim.text(32), "shprt_"+i.Shop.sim.text(32)
 	i.tokens[access] = &token{Made: now, Expires: now.Add(accessLife)}
 	i.refreshes[refresh] = &refreshToken{Expires: now.Add(refreshLife)}

@@ -20,7 +20,6 @@ func (s *Simulator) Reset() error {
 		return fmt.Errorf("reset: %w", err)
 	}
 	resume := s.hooks.interrupt()
-	s.bulk.open()
 
 	s.SetFaults(Faults{})
 	s.begin()
@@ -35,7 +34,12 @@ func (s *Simulator) Reset() error {
 		}
 	}
 	s.hooks.clear()
-	if err := resume(); err != nil {
+	var err error
+	s.unlessStopped(func() {
+		s.bulk.open()
+		err = resume()
+	})
+	if err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
 	return s.SetTraffic(rate)

@@ -1,10 +1,12 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -20,7 +22,7 @@ import (
 const maxQueryBytes = 4 << 20
 
 const (
-	gatewayTimeout   = time.Minute                  // After which a request that nobody answers is.
+	gatewayTimeout   = 10 * time.Second             // After which a request that nobody answers is. Source: "Status and error codes".
 	webhookFirstWait = deliverTimeout + time.Second // An answer is not withheld for longer.
 )
 
@@ -86,8 +88,14 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return false
 }
 
-// SetClosed makes the API answer with a status until it is set to zero: 402
-// for a shop that has not paid, 423 for a locked one, 404 for one that is gone.
+// closedStatuses are what a shop's API can be made to answer with: 402 for a
+// shop that has not paid, 404 for one that is gone, 423 for a locked one, 430
+// for a security rejection, 540 for one that is disabled for a time; zero opens
+// it. Source: "Status and error codes" (2026-10).
+var closedStatuses = []int{0, http.StatusPaymentRequired, http.StatusNotFound, http.StatusLocked, 430, 540}
+
+// SetClosed makes the API answer with a status of closedStatuses until it is
+// set to zero.
 func (s *Shop) SetClosed(status int) {
 	s.installMu.Lock()
 	defer s.installMu.Unlock()
@@ -113,24 +121,12 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 		writeJSON(w, http.StatusBadRequest, map[string]string{"errors": "Bad Request"})
 		return
 	}
+	if s.refusedByFault(w, r) {
+		return
+	}
 	faults := s.Faults()
-	if !pause(r.Context(), time.Duration(faults.Slow)) {
-		return
-	}
-	switch {
-	case s.chancy(faults.ServerError):
-		http.Error(w, "Bad Gateway", http.StatusBadGateway)
-		return
-	case s.chancy(faults.Reset):
-		reset(w)
-	case s.chancy(faults.Timeout):
-		if pause(r.Context(), gatewayTimeout) {
-			http.Error(w, "Gateway Timeout", http.StatusGatewayTimeout)
-		}
-		return
-	}
 	if status := shop.isClosed(); status != 0 {
-		writeJSON(w, status, map[string]string{"errors": http.StatusText(status)})
+		writeJSON(w, status, map[string]string{"errors": cmp.Or(http.StatusText(status), map[int]string{430: "Shopify Security Rejection", 540: "Temporarily Disabled"}[status])})
 		return
 	}
 	access, ok := shop.access(r.Header.Get("X-Shopify-Access-Token"))
@@ -170,17 +166,49 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 		_ = s.Quiet(ctx) // An app that takes no webhooks meanwhile gets its answer first after all.
 		cancel()
 	}
-	if s.chancy(faults.AnswerLost) {
-		if s.chancy(0.5) {
-			reset(w)
-		}
-		http.Error(w, "Bad Gateway", http.StatusBadGateway)
+	if s.lostByFault(w) {
 		return
 	}
 	if len(response.Deprecated) > 0 {
 		w.Header().Set("X-Shopify-API-Deprecated-Reason", strings.Join(response.Deprecated, ", "))
 	}
 	writeJSON(w, http.StatusOK, response)
+}
+
+// refusedByFault draws what keeps a request from having an effect. It waits as
+// long as slow says, and tells whether the request is over.
+func (s *Simulator) refusedByFault(w http.ResponseWriter, r *http.Request) bool {
+	faults := s.Faults()
+	slow := time.Duration(faults.Slow)
+	if s.chancy(faults.Timeout) {
+		slow = gatewayTimeout
+	}
+	if !pause(r.Context(), min(slow, gatewayTimeout)) {
+		return true // The caller is gone.
+	}
+	switch {
+	case slow >= gatewayTimeout:
+		http.Error(w, "Gateway Timeout", http.StatusGatewayTimeout)
+	case s.chancy(faults.ServerError):
+		http.Error(w, "Bad Gateway", http.StatusBadGateway)
+	case s.chancy(faults.Reset):
+		reset(w)
+	default:
+		return false
+	}
+	return true
+}
+
+// lostByFault draws what keeps an answer from coming back.
+func (s *Simulator) lostByFault(w http.ResponseWriter) bool {
+	if !s.chancy(s.Faults().AnswerLost) {
+		return false
+	}
+	if s.chancy(0.5) {
+		reset(w)
+	}
+	http.Error(w, "Bad Gateway", http.StatusBadGateway)
+	return true
 }
 
 // reset ends a request as a broken network does, and does not return.
@@ -221,6 +249,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 //	GET  /_sim/clock                   Shopify's time
 //	POST /_sim/clock                   let time pass at once: forward, like "5h"
 //	POST /_sim/reset                   make every shop anew
+//	POST /_sim/shops/{shop}/scopes     change what an app was granted: client_id, scopes
+//	POST /_sim/shops/{shop}/closed     let the API answer with a status: 402, 404, 423, 430, 540; 0 opens it
+//	GET  /_sim/shops/{shop}/launch     the signed query with which the app is opened: ?client_id=
 //	GET  /_sim/traffic                 how lively the shops are, what happened lately
 //	POST /_sim/traffic                 so many changes a second: rate
 //	GET  /_sim/bulk/{name}             the file of a bulk operation
@@ -330,6 +361,41 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			return
 		}
 		writeJSON(w, http.StatusOK, map[string]string{"status": "uninstalled"})
+	case "POST shop/scopes":
+		var body struct {
+			ClientID string   `json:"client_id"`
+			Scopes   []string `json:"scopes"`
+		}
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxFormBytes)).Decode(&body)
+		if err == nil {
+			err = shop.SetScopes(body.ClientID, body.Scopes...)
+		}
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"scopes": shop.Installation(body.ClientID).Scopes()})
+	case "POST shop/closed":
+		var body struct {
+			Status int `json:"status"`
+		}
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxFormBytes)).Decode(&body)
+		if err == nil && !slices.Contains(closedStatuses, body.Status) {
+			err = fmt.Errorf("status %d: it is one of %v", body.Status, closedStatuses)
+		}
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		shop.SetClosed(body.Status)
+		writeJSON(w, http.StatusOK, body)
+	case "GET shop/launch":
+		query, err := shop.LaunchQuery(r.URL.Query().Get("client_id"))
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]string{"query": query.Encode()})
 	default:
 		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such thing"})
 	}

@@ -3,8 +3,11 @@ package simulator_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -292,4 +295,118 @@ func TestTotalsLagBehindStock(t *testing.T) {
 	if got := v.Product.ShownTotalInventory(clock.Now()); got != was+20 || got != v.Product.TotalInventory() {
 		t.Errorf("later: shows %d, want %d", got, was+20)
 	}
+}
+
+// post sends JSON to the control API and returns the status and what came back.
+func (w *world) post(path, body string) (int, string) {
+	w.t.Helper()
+	response, err := http.Post(w.url+"/_sim/"+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return response.StatusCode, string(raw)
+}
+
+func TestAShopsStateIsSetOverHTTP(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
+	access := w.subscribe(nil, "APP_SCOPES_UPDATE")
+	token, err := w.shop.IssueToken(clientID, allScopes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []int{402, 404, 423, 430, 540} {
+		if got, body := w.post("shops/"+domain+"/closed", fmt.Sprintf(`{"status":%d}`, status)); got != http.StatusOK {
+			t.Errorf("closed %d: status %d, %s", status, got, body)
+		}
+		if got := w.apiStatus(t, token); got != status {
+			t.Errorf("the API answers %d, want %d", got, status)
+		}
+	}
+	if got, body := w.post("shops/"+domain+"/closed", `{"status":200}`); got != http.StatusBadRequest {
+		t.Errorf("closed 200: status %d, %s", got, body)
+	}
+	w.post("shops/"+domain+"/closed", `{"status":0}`)
+	if got := w.apiStatus(t, token); got != http.StatusOK {
+		t.Errorf("opened again the API answers %d", got)
+	}
+
+	if got, body := w.post("shops/"+domain+"/scopes", `{"client_id":"app-1","scopes":["read_orders"]}`); got != http.StatusOK || body != `{"scopes":["read_orders"]}` {
+		t.Errorf("scopes: status %d, %s", got, body)
+	}
+	if got := access.Installation.Scopes(); !slices.Equal(got, []string{"read_orders"}) {
+		t.Errorf("granted %v", got)
+	}
+	if hooks := w.heard("app/scopes_update"); len(hooks) != 1 {
+		t.Errorf("heard %d", len(hooks))
+	}
+	if got, _ := w.post("shops/"+domain+"/scopes", `{"client_id":"nobody","scopes":[]}`); got != http.StatusBadRequest {
+		t.Errorf("scopes of nobody: status %d", got)
+	}
+
+	response, err := http.Get(w.url + "/_sim/shops/" + domain + "/launch?client_id=" + clientID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var launch struct{ Query string }
+	decode(t, response, &launch)
+	query, err := url.ParseQuery(launch.Query)
+	if err != nil || query.Get("shop") != domain || query.Get("hmac") != queryHMAC(query, secret) {
+		t.Errorf("launch %q: %v", launch.Query, err)
+	}
+}
+
+func TestAMisspeltFaultIsRefused(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{}, nil)
+	for _, body := range []string{`{"dubble":1}`, `{"lose":{"orders/creat":1}}`, `{"double":0.5} {}`, `{"double":"1"}`, `[]`} {
+		if got, answer := w.post("faults", body); got != http.StatusBadRequest || !strings.Contains(answer, "error") {
+			t.Errorf("%s: status %d, %s", body, got, answer)
+		}
+	}
+	if got := w.Faults(); got.Double != 0 || got.Lose != nil {
+		t.Errorf("in force: %+v", got)
+	}
+	if got, answer := w.post("faults", `{"lose":{"orders/create":1,"shop/redact":1,"*":0}}`); got != http.StatusOK {
+		t.Errorf("status %d, %s", got, answer)
+	}
+}
+
+// TestTheTokenEndpointHasTheFaultsOfTheAPI: connections break there, too.
+func TestTheTokenEndpointHasTheFaultsOfTheAPI(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{}, autoConsent)
+	for name, faults := range map[string]simulator.Faults{"server_error": {ServerError: 1}, "reset": {Reset: 1}} {
+		code := w.code(t)
+		w.SetFaults(faults)
+		if status := w.tokenStatus(code); status == http.StatusOK {
+			t.Errorf("%s: a token was given", name)
+		}
+		w.SetFaults(simulator.Faults{})
+		if status := w.tokenStatus(code); status != http.StatusOK {
+			t.Errorf("%s had an effect: the code is answered %d", name, status)
+		}
+	}
+	code := w.code(t)
+	w.SetFaults(simulator.Faults{AnswerLost: 1})
+	if status := w.tokenStatus(code); status == http.StatusOK {
+		t.Error("answer_lost: a token was given")
+	}
+	w.SetFaults(simulator.Faults{})
+	if status := w.tokenStatus(code); status != http.StatusBadRequest {
+		t.Errorf("after a lost answer the code is answered %d, want it to be used up", status)
+	}
+}
+
+// tokenStatus exchanges a code; zero stands for a broken connection.
+func (w *world) tokenStatus(code string) int {
+	response, err := http.PostForm(w.url+"/"+domain+"/admin/oauth/access_token", url.Values{"client_id": {clientID}, "client_secret": {secret}, "code": {code}})
+	if err != nil {
+		return 0
+	}
+	response.Body.Close()
+	return response.StatusCode
 }

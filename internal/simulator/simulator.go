@@ -52,6 +52,9 @@ type Simulator struct {
 	traffic traffic
 	bulk    bulkOffice
 
+	life    sync.Mutex // Held while something is set going that Stop ends.
+	stopped bool
+
 	mu    sync.RWMutex
 	shops map[string]*Shop // By domain.
 	apps  map[string]*App  // By client id.
@@ -109,6 +112,9 @@ func New(config Config) *Simulator {
 
 // Start begins to deliver webhooks. Deliveries made before wait for it.
 func (s *Simulator) Start(ctx context.Context) error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.stopped = false
 	s.bulk.open()
 	return s.hooks.start(ctx)
 }
@@ -117,6 +123,9 @@ func (s *Simulator) Start(ctx context.Context) error {
 // when the last is over. The files of bulk operations are gone then, unless
 // Config.BulkDir keeps them.
 func (s *Simulator) Stop() {
+	s.life.Lock()
+	s.stopped = true
+	s.life.Unlock()
 	s.traffic.stop()
 	s.bulk.close()
 	if s.config.BulkDir == "" {
@@ -126,6 +135,23 @@ func (s *Simulator) Stop() {
 	}
 	s.hooks.stop()
 }
+
+// unlessStopped sets something going that Stop will end.
+func (s *Simulator) unlessStopped(begin func()) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if !s.stopped {
+		begin()
+	}
+}
+
+func (s *Simulator) isStopped() bool {
+	s.life.Lock()
+	defer s.life.Unlock()
+	return s.stopped
+}
+
+var errStopped = errors.New("the simulator has stopped")
 
 // Shop returns the shop of a domain, or nil.
 func (s *Simulator) Shop(domain string) *Shop {

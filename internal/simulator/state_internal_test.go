@@ -15,7 +15,7 @@ func TestEveryFieldIsSaved(t *testing.T) {
 		elsewhere   []string
 	}{
 		{reflect.TypeFor[Simulator](), reflect.TypeFor[savedSimulator](), []string{
-			"config", "log", "apps", "handSet", // What it was started with.
+			"config", "log", "apps", "handSet", "life", "stopped", // What it was started with.
 			"hooks", "shops", // Lines of their own.
 			"bulk",             // In installations.
 			"clock", "traffic", // Ahead, Changes.

@@ -16,8 +16,8 @@ const (
 	MaxTraffic = 1000
 	// trafficGlance is how often traffic looks at a clock that may have been set.
 	trafficGlance = 250 * time.Millisecond
-	// maxCatchUp is how many changes are made at once when the clock jumped;
-	// what else would have happened meanwhile did not.
+	// maxCatchUp is how many changes are made when the clock jumped; what else
+	// would have happened meanwhile did not.
 	maxCatchUp = 500
 	// recentChanges is how many changes are remembered.
 	recentChanges = 50
@@ -78,18 +78,51 @@ func (s *Simulator) SetTraffic(rate float64) error {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	t.halt(rate)
+	s.run(rate)
+	return nil
+}
+
+// run lets changes happen, unless the simulator has stopped; turn is held and
+// none happen yet.
+func (s *Simulator) run(rate float64) {
+	t := &s.traffic
 	if rate == 0 {
-		return nil
+		return
 	}
 	if t.rng == nil {
 		// What was made before a restart is not drawn again.
 		t.rng = rand.New(rand.NewPCG(s.config.Seed, 4+uint64(t.made)<<3))
 		t.sales = make(map[*Shop]*sale)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.cancel, t.over = cancel, make(chan struct{})
-	go s.live(ctx, t.over, rate)
-	return nil
+	s.unlessStopped(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		t.cancel, t.over = cancel, make(chan struct{})
+		go s.live(ctx, t.over, rate)
+	})
+}
+
+// suspendTraffic keeps the goroutine from making changes until resume, so that
+// the caller makes them.
+func (s *Simulator) suspendTraffic() (rate float64, resume func()) {
+	t := &s.traffic
+	t.turn.Lock()
+	rate = s.Traffic().Rate
+	t.halt(rate)
+	return rate, func() {
+		s.run(rate)
+		t.turn.Unlock()
+	}
+}
+
+// gaps draws how long it is from one change to the next. Customers do not wait
+// for each other: the time between two is exponentially spread.
+func (s *Simulator) gaps(rate float64) func() time.Duration {
+	return func() time.Duration {
+		if rate == 0 {
+			return 2 * maxForward
+		}
+		return time.Duration(s.traffic.rng.ExpFloat64() / rate * float64(time.Second))
+	}
 }
 
 // Traffic tells how lively the shops are.
@@ -130,13 +163,9 @@ func (t *traffic) halt(rate float64) {
 // live makes changes when they are due.
 func (s *Simulator) live(ctx context.Context, over chan<- struct{}, rate float64) {
 	defer close(over)
-	t := &s.traffic
-	// Customers do not wait for each other: the time between two is
-	// exponentially spread.
-	gap := func() time.Duration { return time.Duration(t.rng.ExpFloat64() / rate * float64(time.Second)) }
+	gap := s.gaps(rate)
 	next := s.Now().Add(gap())
 	for {
-		jump := s.clock.jump() // Taken before the clock is read, so that none is missed.
 		now := s.Now()
 		for n := 0; !next.After(now) && ctx.Err() == nil; n++ {
 			if n == maxCatchUp {
@@ -150,14 +179,7 @@ func (s *Simulator) live(ctx context.Context, over chan<- struct{}, rate float64
 		if s.handSet {
 			wait = min(trafficGlance, wait)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-jump:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
+		if !pause(ctx, wait) {
 			return
 		}
 	}
