@@ -10,8 +10,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// complianceTopics can be had by an app's configuration only. Of them the
-// simulator sends shop/redact: it has no customers.
+// complianceTopics can be had by an app's configuration only.
 var complianceTopics = []string{"customers/data_request", "customers/redact", "shop/redact"}
 
 // appTOML is what the simulator reads of an app's configuration file. Source:

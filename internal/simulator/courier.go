@@ -103,6 +103,8 @@ type parcel struct {
 	stale     bool      // Its first acceptance will not be heard.
 	lapse     bool      // Its subscription will be deleted.
 	first     time.Time // Of the first try.
+	// task is what an errand is about, which carries nothing; nil for a webhook.
+	task func()
 	// awaited is true until the first try is over, for what Quiet waits for.
 	awaited bool
 }
@@ -290,6 +292,14 @@ func (c *courier) post(p *parcel, after time.Duration) {
 	}
 }
 
+// errand has a task done when some time has passed, in its turn among the
+// webhooks and by their clock.
+func (c *courier) errand(after time.Duration, task func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.push(&parcel{due: c.sim.machine().Add(after), task: task, log: new(Delivery)})
+}
+
 // push queues a parcel; mu is held.
 func (c *courier) push(p *parcel) {
 	c.order++
@@ -303,6 +313,11 @@ func (c *courier) push(p *parcel) {
 
 // send tries a parcel once and decides what follows.
 func (c *courier) send(ctx context.Context, p *parcel) {
+	if p.task != nil {
+		p.task()
+		c.finish(p, true, func() {})
+		return
+	}
 	if p.tries == 0 {
 		p.first = c.sim.machine()
 		if !c.prepare(p) {

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -12,6 +13,9 @@ type OrderSpec struct {
 	Note    string
 	Tags    []string
 	Pending bool // Not paid yet.
+
+	// Customer is who orders, known by an earlier order. Zero is somebody new.
+	Customer int64
 
 	// KeepStock leaves stock as it is, as an order made through the API does by default.
 	KeepStock bool
@@ -38,6 +42,9 @@ func (s *Shop) CreateOrder(spec OrderSpec) (*Order, error) {
 		if line.Quantity <= 0 {
 			return nil, fmt.Errorf("create order of %d units: %w", line.Quantity, ErrInvalid)
 		}
+	}
+	if spec.Customer != 0 && len(s.ordersOf(spec.Customer)) == 0 {
+		return nil, missing(typeCustomer, spec.Customer)
 	}
 	o := s.newOrder(spec, e.now)
 	for _, line := range o.LineItems {
@@ -75,7 +82,7 @@ func (s *Shop) newOrder(spec OrderSpec, at time.Time) *Order {
 	number := 1000 + s.nextOrder
 	o := &Order{
 		ID: s.newID(typeOrder), Number: number, Name: fmt.Sprintf("#%d", number), FinancialStatus: "PAID",
-		FulfillmentStatus: "UNFULFILLED", Currency: s.Currency, Note: spec.Note, Tags: sortedSet(spec.Tags), CreatedAt: at, UpdatedAt: at,
+		FulfillmentStatus: "UNFULFILLED", Currency: s.Currency, Customer: cmp.Or(spec.Customer, firstCustomer+int64(number)), Note: spec.Note, Tags: sortedSet(spec.Tags), CreatedAt: at, UpdatedAt: at,
 	}
 	if spec.Pending {
 		o.FinancialStatus = "PENDING"

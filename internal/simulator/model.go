@@ -120,8 +120,9 @@ type Shop struct {
 	Own           []*Metafield // The shop's own metafields, by number.
 	lastID        map[string]int64
 	nextOrder     int
-	catalogue     Catalogue      // What it was made from.
-	handles       map[string]int // How often a handle was asked for.
+	catalogue     Catalogue           // What it was made from.
+	handles       map[string]int      // How often a handle was asked for.
+	erasures      map[int64]time.Time // Of customers' data: when they are due, by the customer's number.
 
 	installMu     sync.Mutex
 	installations map[string]*Installation // By client id.
@@ -566,7 +567,7 @@ func (m *Metafield) OwnerGID() string   { return gid(m.OwnerType, m.OwnerID) }
 func (m *Metafield) key() int64         { return m.ID }
 func (m *Metafield) changed() time.Time { return m.UpdatedAt }
 
-// Order is a sale. It holds no customer: the simulator has none.
+// Order is a sale. Of its customer it holds no more than the number.
 type Order struct {
 	ID                int64
 	Number            int
@@ -578,6 +579,8 @@ type Order struct {
 	Note              string // Empty is null.
 	Tags              []string
 	LineItems         []*LineItem
+	Customer          int64
+	Redacted          bool  // The customer's data was erased.
 	Location          int64 // Where its stock was taken.
 	CreatedAt         time.Time
 	UpdatedAt         time.Time

@@ -112,11 +112,40 @@ type sent struct {
 	raw   []byte
 }
 
-func TestBodiesFollowThePublishedSchemas(t *testing.T) {
+// publishedSchema is the schema of a topic's bodies.
+func publishedSchema(t *testing.T, topic string) *jsonschema.Schema {
+	t.Helper()
 	published, err := publishedSchemas()
 	if err != nil {
 		t.Fatal(err)
 	}
+	text, ok := published[topic]
+	if !ok {
+		t.Fatalf("no schema is published for %s", topic)
+	}
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	properties := document.(map[string]any)["properties"].(map[string]any)
+	for _, field := range unsampledNulls {
+		if strict, ok := properties[field]; ok {
+			properties[field] = map[string]any{"anyOf": []any{map[string]any{"type": "null"}, strict}}
+		}
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	if err := compiler.AddResource(topic, document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile(topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func TestBodiesFollowThePublishedSchemas(t *testing.T) {
 	var names []string
 	for enum := range simulator.Topics() {
 		names = append(names, enum)
@@ -140,28 +169,7 @@ func TestBodiesFollowThePublishedSchemas(t *testing.T) {
 	for _, body := range bodies {
 		schema := compiled[body.topic]
 		if schema == nil {
-			text, ok := published[body.topic]
-			if !ok {
-				t.Fatalf("no schema is published for %s", body.topic)
-			}
-			document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			properties := document.(map[string]any)["properties"].(map[string]any)
-			for _, field := range unsampledNulls {
-				if strict, ok := properties[field]; ok {
-					properties[field] = map[string]any{"anyOf": []any{map[string]any{"type": "null"}, strict}}
-				}
-			}
-			compiler := jsonschema.NewCompiler()
-			compiler.AssertFormat()
-			if err := compiler.AddResource(body.topic, document); err != nil {
-				t.Fatal(err)
-			}
-			if schema, err = compiler.Compile(body.topic); err != nil {
-				t.Fatal(err)
-			}
+			schema = publishedSchema(t, body.topic)
 			compiled[body.topic] = schema
 		}
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body.raw))

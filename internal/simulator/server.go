@@ -260,6 +260,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 //	GET  /_sim/shops/{shop}/export     the shop as it truly is, JSON Lines
 //	POST /_sim/shops/{shop}/edit       make a random edit, say which
 //	POST /_sim/shops/{shop}/uninstall  remove the app that client_id names
+//	POST /_sim/shops/{shop}/data_request  ask for what is held of a customer: customer or order
+//	POST /_sim/shops/{shop}/redact        have a customer erased: customer or order
 func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string) {
 	// A page in a browser on this machine can post here only what needs no
 	// permission beforehand; JSON does.
@@ -396,6 +398,13 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			return
 		}
 		writeJSON(w, http.StatusOK, map[string]string{"query": query.Encode()})
+	case "POST shop/data_request", "POST shop/redact":
+		answer, err := shop.askAboutCustomer(parts[1], http.MaxBytesReader(w, r.Body, maxFormBytes))
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, answer)
 	default:
 		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such thing"})
 	}
