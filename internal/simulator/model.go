@@ -153,10 +153,14 @@ func (l *Location) changed() time.Time { return l.UpdatedAt }
 
 // Product is a product with its variants in order of position.
 type Product struct {
-	ID              int64
-	Title           string
-	Handle          string
-	Status          string // ACTIVE, DRAFT, ARCHIVED or UNLISTED.
+	ID     int64
+	Title  string
+	Handle string
+	// Status is ACTIVE, DRAFT, ARCHIVED or UNLISTED. The last is shown as it is
+	// by API and webhooks from 2025-10 on, so by every version served. Source:
+	// ProductStatus.UNLISTED in the published schemas; "New: Unlisted Product
+	// Status" (changelog, 2025-10-21).
+	Status          string
 	Vendor          string
 	ProductType     string
 	Tags            []string // Sorted.

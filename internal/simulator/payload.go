@@ -45,10 +45,6 @@ func orNull(text string) any {
 }
 
 func (s *Shop) productBody(p *Product, options sendOptions) map[string]any {
-	status := p.Status
-	if status == "UNLISTED" && options.version < "2026-07" {
-		status = "ACTIVE" // Older versions do not know the word.
-	}
 	variants := make([]map[string]any, 0, min(len(p.Variants), maxBodyVariants))
 	for _, v := range p.Variants[:min(len(p.Variants), maxBodyVariants)] {
 		variants = append(variants, s.variantBody(v))
@@ -67,7 +63,7 @@ func (s *Shop) productBody(p *Product, options sendOptions) map[string]any {
 	}
 	body := map[string]any{
 		"admin_graphql_api_id": p.GID(), "id": p.ID, "title": p.Title, "body_html": p.DescriptionHTML, "handle": p.Handle,
-		"product_type": p.ProductType, "vendor": p.Vendor, "status": strings.ToLower(status), "tags": strings.Join(p.Tags, ", "),
+		"product_type": p.ProductType, "vendor": p.Vendor, "status": strings.ToLower(p.Status), "tags": strings.Join(p.Tags, ", "),
 		"template_suffix": orNull(p.TemplateSuffix), "created_at": s.local(p.CreatedAt), "updated_at": s.local(p.UpdatedAt),
 		"published_at": s.local(p.PublishedAt), "published_scope": "web", "category": nil,
 		"has_variants_that_requires_components": false, "options": choices, "variants": variants, "variant_gids": gids,

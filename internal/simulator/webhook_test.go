@@ -479,3 +479,33 @@ func TestRedirectIsAFailure(t *testing.T) {
 		t.Errorf("delivery %+v", d)
 	}
 }
+
+// Every version served knows the status, which came with 2025-10.
+func TestUnlistedProductsAreCalledSoInEveryVersion(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
+	c := w.client(append(slices.Clone(allScopes), "write_products")...)
+	access := w.shop.AccessOf(c.token)
+	versions := []string{"2026-01", "2026-04", "2026-07", "2026-10"}
+	for _, version := range versions {
+		access.APIVersion = version
+		if _, errs := access.Installation.Subscribe(access, simulator.Subscription{Topic: "PRODUCTS_UPDATE", URI: w.inbox.URL + "/" + version}); errs != nil {
+			t.Fatal(errs)
+		}
+	}
+	p := w.firstProduct()
+	for _, version := range versions {
+		c.version = version
+		c.expect(`{"productUpdate":{"product":{"status":"UNLISTED"},"userErrors":[]}}`,
+			`mutation($id: ID!) { productUpdate(product: { id: $id, status: UNLISTED }) { product { status } userErrors { message } } }`, "id", p.GID())
+		c.expect(`{"product":{"status":"UNLISTED"}}`, `query($id: ID!) { product(id: $id) { status } }`, "id", p.GID())
+		told := map[string]any{}
+		for _, h := range w.heard("products/update") {
+			told[h.header.Get("X-Shopify-API-Version")] = h.body["status"]
+		}
+		for _, version := range versions {
+			if told[version] != "unlisted" {
+				t.Errorf("a webhook of version %s says %v", version, told[version])
+			}
+		}
+	}
+}
