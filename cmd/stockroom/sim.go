@@ -30,7 +30,7 @@ type simCommand struct {
 	APIKey      string        `name:"client-id" default:"sim-key" help:"The app's client id."`
 	APISecret   string        `name:"client-secret" default:"sim-secret" help:"The app's client secret: worth nothing outside this simulator."`
 	RedirectURI []string      `name:"app-redirect" default:"http://127.0.0.1:5000/shopify/callback" help:"Addresses that Shopify may send a merchant back to."`
-	TLS         bool          `name:"tls" help:"Serve HTTPS, for clients that call https://{shop} and nothing else. They must trust the certificate in --tls-ca, and find the shop's host here."`
+	TLS         bool          `name:"tls" help:"Serve HTTPS, for clients that call https://{shop} and nothing else. They must trust the certificate in --tls-ca, and take the simulator for their proxy, by HTTPS_PROXY, or find the shop's host here."`
 	TLSCA       string        `name:"tls-ca" default:"simulated-shopify-ca.pem" help:"Where to write the certificate of the authority that --tls makes, anew at each start."`
 	AppTOML     string        `name:"app-toml" type:"existingfile" help:"The app's shopify.app.toml: its webhook subscriptions, client id and redirect addresses, which then go before the flags'."`
 	AppURL      string        `name:"app-url" help:"Where the app is reached: paths in --app-toml belong to it. Default: the file's application_url."`
@@ -87,7 +87,7 @@ func (c *simCommand) Run(e *env) error {
 		if listener, err = c.secure(listener); err != nil {
 			return err
 		}
-		address, trust = "https://"+listener.Addr().String(), "It speaks TLS: trust the certificate in "+c.TLSCA+".\n"
+		address, trust = "https://"+listener.Addr().String(), "It speaks TLS: trust the certificate in "+c.TLSCA+". To clients of https://{shop} it is a proxy, by HTTPS_PROXY.\n"
 	}
 	app, err := c.app()
 	if err != nil {

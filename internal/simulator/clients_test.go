@@ -84,8 +84,9 @@ type program struct {
 	wait   func() error
 }
 
-// run starts one of the programs. It lives no longer than the test.
-func run(t *testing.T, name string) *program {
+// run starts one of the programs, with more in its environment where that is
+// given. It lives no longer than the test.
+func run(t *testing.T, name string, environment ...string) *program {
 	t.Helper()
 	folder, err := clients()
 	if err != nil {
@@ -119,6 +120,7 @@ func run(t *testing.T, name string) *program {
 	}
 	command := exec.CommandContext(t.Context(), filepath.Join(folder, "node_modules", binary, "bin", "node"), name)
 	command.Dir = work
+	command.Env = append(os.Environ(), environment...)
 	p := &program{t: t}
 	command.Stderr = &p.stderr
 	if p.in, err = command.StdinPipe(); err != nil {

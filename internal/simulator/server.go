@@ -32,6 +32,10 @@ func (s *Simulator) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", s.Now().Add(time.Duration(s.Faults().Skew)).UTC().Format(http.TimeFormat))
+	if r.Method == http.MethodConnect {
+		s.tunnel(w, r)
+		return
+	}
 	path := r.URL.Path
 	if rest, ok := strings.CutPrefix(path, "/_sim/"); ok {
 		if rest == "" || strings.HasPrefix(rest, "ui/") {

@@ -11,14 +11,16 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
 
 // Authority is a certificate authority of the simulator's own, for clients that
 // call https://{shop} and nothing else. They have to be told to trust it, and
-// to find the shop's host at the simulator's address. Its key never leaves the
-// process, so what was told to trust it trusts nobody once the simulator has ended.
+// to find the shop's host at the simulator's address, or to take the simulator
+// for their proxy. Its key never leaves the process, so what was told to trust
+// it trusts nobody once the simulator has ended.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -69,7 +71,7 @@ func (a *Authority) PEM() []byte {
 
 // Listener speaks TLS for whatever host a client asks for.
 func (a *Authority) Listener(inner net.Listener) net.Listener {
-	return tls.NewListener(inner, &tls.Config{
+	config := &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			host := hello.ServerName
@@ -80,7 +82,18 @@ func (a *Authority) Listener(inner net.Listener) net.Listener {
 			}
 			return a.leaf(host)
 		},
-	})
+	}
+	// By its address the simulator may be called as a proxy. Go's client offers
+	// HTTP/2 to a proxy and then does not speak it.
+	proxy := config.Clone()
+	proxy.NextProtos = []string{"http/1.1"}
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if strings.HasSuffix(hello.ServerName, ".myshopify.com") {
+			return nil, nil // This one.
+		}
+		return proxy, nil
+	}
+	return tls.NewListener(inner, config)
 }
 
 // leaf is the certificate of a host, made when it is first asked for.
