@@ -167,7 +167,7 @@ func (i *Installation) startBulk(access Access, query string, group bool) (*Bulk
 		return nil, []UserError{{Field: []string{"query"}, Message: err.Error(), Code: "INVALID"}}
 	}
 	b := &BulkOperation{ID: sim.next(), Type: "QUERY", Status: "CREATED", Query: query, CreatedAt: second(access.Now), signature: sim.text(32)}
-	work := bulkWork{installation: i, operation: b, run: run, group: group,
+	work := bulkWork{installation: i, operation: b, run: run, group: group, begun: time.Now(), clock: sim.Now(),
 		rng: rand.New(rand.NewPCG(sim.config.Seed, uint64(b.ID))), faults: sim.Faults()}
 	for fault, share := range map[*bool]float64{&work.cut: work.faults.BulkCut, &work.mixed: work.faults.BulkReorder,
 		&work.stops: work.faults.BulkCancel, &work.fails: work.faults.BulkFail, &work.stuck: work.faults.BulkStuck} {
@@ -242,6 +242,7 @@ type bulkWork struct {
 	operation    *BulkOperation // Guarded by the installation's mu.
 	run          *bulkRun
 	group        bool
+	begun, clock time.Time // When it was asked for, by the machine's clock and by the simulator's.
 	rng          *rand.Rand
 	faults       Faults
 
@@ -251,13 +252,12 @@ type bulkWork struct {
 // do runs it from CREATED to its end.
 func (k *bulkWork) do(ctx context.Context, dir string) {
 	sim := k.installation.Shop.sim
-	begun, clock := time.Now(), sim.Now()
 	// Drawn here, where nobody else draws.
 	share := 0.5 + k.rng.Float64()/2
 	whole := time.Duration(share * float64(max(bulkMoment, time.Duration(k.faults.BulkTime))))
 	part := 0.2 + 0.6*k.rng.Float64()
 
-	until := func(d time.Duration) bool { return k.wait(ctx, begun, clock, d) }
+	until := func(d time.Duration) bool { return k.wait(ctx, d) }
 	if !until(whole / 4) {
 		k.end("CANCELED", "")
 		return
@@ -315,18 +315,38 @@ func (k *bulkWork) do(ctx context.Context, dir string) {
 
 // wait returns when d has passed since the operation began, by the
 // simulator's clock or by the machine's; false where it was canceled.
-func (k *bulkWork) wait(ctx context.Context, begun, clock time.Time, d time.Duration) bool {
+func (k *bulkWork) wait(ctx context.Context, d time.Duration) bool {
 	sim := k.installation.Shop.sim
 	glance := bulkGlance
 	for ctx.Err() == nil {
-		left := min(d-time.Since(begun), clock.Add(d).Sub(sim.Now()))
+		jump := sim.clock.jump() // Taken before the clock is read, so that none is missed.
+		left := min(d-time.Since(k.begun), k.clock.Add(d).Sub(sim.Now()))
 		if left <= 0 {
 			return true
 		}
-		pause(ctx, min(left, glance))
-		glance = min(2*glance, time.Second)
+		if sim.handSet {
+			left, glance = min(left, glance), min(2*glance, time.Second)
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-timer.C:
+		case <-jump:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 	}
 	return false
+}
+
+// cancelAll cancels what runs, as the app that asked for it is no longer
+// there; mu is held.
+func (i *Installation) cancelAll() {
+	for _, b := range i.bulk {
+		if !b.over() {
+			b.Status = "CANCELING"
+			b.cancel()
+		}
+	}
 }
 
 func (k *bulkWork) set(change func(*BulkOperation)) {

@@ -153,8 +153,9 @@ func (i *Installation) grant(scopes []string) {
 }
 
 // Uninstall removes an app from the shop: its tokens are dead at once, its
-// subscriptions gone after app/uninstalled was sent, and 48 hours later
-// shop/redact follows unless the app was installed again.
+// subscriptions gone after app/uninstalled was sent, its bulk operations
+// canceled, and 48 hours later shop/redact follows unless the app was
+// installed again.
 func (s *Shop) Uninstall(clientID string) error {
 	app := s.sim.app(clientID)
 	if app == nil {
@@ -181,6 +182,7 @@ func (s *Shop) Uninstall(clientID string) error {
 	clear(i.codes)
 	clear(i.migrations)
 	i.subscriptions = Index[*Subscription]{}
+	i.cancelAll()
 	i.mu.Unlock()
 	redact := map[string]any{"shop_id": s.ID, "shop_domain": s.Domain}
 	s.tellLater(i, redactAfter, "shop/redact", s.GID(), func(sendOptions) map[string]any {
