@@ -37,6 +37,12 @@ func buyerOf(customer int64) buyer {
 		fmt.Sprintf("%d Elm Street", n)}
 }
 
+// erasure is what a merchant asked for and is not done yet.
+type erasure struct {
+	Due  time.Time
+	Held []string // Client ids of the apps that might hold the data when it was asked for.
+}
+
 // CustomerOf is the number of the customer who made an order.
 func (s *Shop) CustomerOf(order int64) (int64, error) {
 	s.mu.RLock()
@@ -93,8 +99,8 @@ func (s *Shop) EraseCustomer(customer int64) (time.Time, error) {
 	if len(orders) == 0 {
 		return time.Time{}, missing(typeCustomer, customer)
 	}
-	if due, asked := s.erasures[customer]; asked {
-		return due, nil
+	if asked := s.erasures[customer]; asked != nil {
+		return asked.Due, nil
 	}
 	now := s.now()
 	due := now.Add(erasureGrace)
@@ -102,23 +108,25 @@ func (s *Shop) EraseCustomer(customer int64) (time.Time, error) {
 		due = free
 	}
 	if s.erasures == nil {
-		s.erasures = make(map[int64]time.Time)
+		s.erasures = make(map[int64]*erasure)
 	}
-	s.erasures[customer] = due
-	held := s.holders()
-	s.sim.hooks.errand(due.Sub(now), func() { s.erase(customer, held) })
+	s.erasures[customer] = &erasure{due, each(s.holders(), func(i *Installation) string { return i.App.ClientID })}
+	s.eraseAfter(due.Sub(now), customer)
 	return due, nil
 }
 
-// erase does what EraseCustomer planned. held are the apps that might hold the
-// customer's data when it was asked for.
-func (s *Shop) erase(customer int64, held []*Installation) {
+func (s *Shop) eraseAfter(wait time.Duration, customer int64) {
+	s.sim.hooks.errand(wait, func() { s.erase(customer) })
+}
+
+// erase does what EraseCustomer planned.
+func (s *Shop) erase(customer int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	orders, due := s.ordersOf(customer), s.erasures[customer]
-	if free := unwithheld(orders); free.After(due) { // They have ordered meanwhile.
-		s.erasures[customer] = free
-		s.sim.hooks.errand(free.Sub(due), func() { s.erase(customer, held) })
+	orders, asked := s.ordersOf(customer), s.erasures[customer]
+	if free := unwithheld(orders); free.After(asked.Due) { // They have ordered meanwhile.
+		s.eraseAfter(free.Sub(asked.Due), customer)
+		asked.Due = free
 		return
 	}
 	delete(s.erasures, customer)
@@ -128,8 +136,8 @@ func (s *Shop) erase(customer int64, held []*Installation) {
 		o.Redacted = true
 	}
 	apps := s.holders()
-	for _, i := range held {
-		if !slices.Contains(apps, i) {
+	for _, clientID := range asked.Held {
+		if i := s.Installation(clientID); !slices.Contains(apps, i) {
 			apps = append(apps, i)
 		}
 	}

@@ -236,6 +236,38 @@ func TestAnErasureIsToldToThoseWhoLeftMeanwhile(t *testing.T) {
 	}
 }
 
+func TestAnErasureSurvivesARestart(t *testing.T) {
+	w, o := privacy(t, nil)
+	due, err := w.shop.EraseCustomer(o.Customer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.heard()
+	state := saved(t, w.Simulator)
+	w.Stop()
+	next := restarted(t, state, func(c *simulator.Config) {
+		c.Apps[0].Webhooks = []simulator.AppWebhook{{Topic: "customers/redact", URI: w.inbox.URL}}
+	})
+	if again := saved(t, next.Simulator); again != state {
+		t.Errorf("saved again it is another state: %s", firstDifference(state, again))
+	}
+	if again, err := next.shop.EraseCustomer(o.Customer); err != nil || !again.Equal(due) {
+		t.Errorf("due %s, %v, was %s", again, err, due)
+	}
+	if err := next.Advance(t.Context(), due.Sub(next.Now())-time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := topicsOf(w.heard()); len(got) > 0 {
+		t.Fatalf("an hour too early: heard %v", got)
+	}
+	if err := next.Advance(t.Context(), 2*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if hooks := w.heard(); len(hooks) != 1 || about(t, hooks[0]).Customer.ID != o.Customer {
+		t.Errorf("heard %v", topicsOf(hooks))
+	}
+}
+
 func TestCustomersAreAskedAboutOverTheControlAPI(t *testing.T) {
 	w, o := privacy(t, nil)
 	w.heard()

@@ -120,9 +120,9 @@ type Shop struct {
 	Own           []*Metafield // The shop's own metafields, by number.
 	lastID        map[string]int64
 	nextOrder     int
-	catalogue     Catalogue           // What it was made from.
-	handles       map[string]int      // How often a handle was asked for.
-	erasures      map[int64]time.Time // Of customers' data: when they are due, by the customer's number.
+	catalogue     Catalogue          // What it was made from.
+	handles       map[string]int     // How often a handle was asked for.
+	erasures      map[int64]*erasure // Of customers' data, by the customer's number.
 
 	installMu     sync.Mutex
 	installations map[string]*Installation // By client id.

@@ -67,6 +67,7 @@ type savedShop struct {
 	NextOrder     int
 	Catalogue     Catalogue
 	Handles       map[string]int
+	Erasures      map[int64]*erasure `json:",omitempty"`
 	Closed        int
 }
 
@@ -190,7 +191,7 @@ func (s *Simulator) saved() (*savedSimulator, error) {
 func (s *Shop) save(write *json.Encoder) error {
 	head := &savedShop{Domain: s.Domain, ID: s.ID, Name: s.Name, PrimaryDomain: s.PrimaryDomain, Email: s.Email, Currency: s.Currency,
 		Timezone: s.Timezone, Country: s.Country, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, Locations: slices.Collect(s.Locations.All()),
-		Metafields: s.Own, LastID: s.lastID, NextOrder: s.nextOrder, Catalogue: s.catalogue, Handles: s.handles}
+		Metafields: s.Own, LastID: s.lastID, NextOrder: s.nextOrder, Catalogue: s.catalogue, Handles: s.handles, Erasures: s.erasures}
 	s.installMu.Lock()
 	head.Closed = s.closed
 	installations := slices.SortedFunc(maps.Values(s.installations), func(a, b *Installation) int { return cmp.Compare(a.ID, b.ID) })
@@ -276,6 +277,7 @@ func (c *courier) save(write *json.Encoder) error {
 	c.mu.Lock()
 	log, queue := slices.Clone(c.log), slices.Clone(c.queue)
 	c.mu.Unlock()
+	queue = slices.DeleteFunc(queue, func(p *parcel) bool { return p.task != nil }) // Of an erasure, which its shop keeps.
 	waiting := make(map[*Delivery]*parcel, len(queue))
 	for _, p := range queue {
 		waiting[p.log] = p
@@ -398,7 +400,7 @@ func (l *loader) open(saved *savedShop) error {
 	}
 	shop := &Shop{sim: l.sim, Domain: saved.Domain, ID: saved.ID, Name: saved.Name, PrimaryDomain: saved.PrimaryDomain, Email: saved.Email,
 		Currency: saved.Currency, Timezone: saved.Timezone, Country: saved.Country, CreatedAt: saved.CreatedAt, UpdatedAt: saved.UpdatedAt,
-		Own: saved.Metafields, lastID: saved.LastID, nextOrder: saved.NextOrder, catalogue: saved.Catalogue, handles: saved.Handles,
+		Own: saved.Metafields, lastID: saved.LastID, nextOrder: saved.NextOrder, catalogue: saved.Catalogue, handles: saved.Handles, erasures: saved.Erasures,
 		closed: saved.Closed, installations: make(map[string]*Installation)}
 	for _, place := range saved.Locations {
 		shop.Locations.load(place)
@@ -458,6 +460,9 @@ func (l *loader) settle() {
 	s.Metafields.settle()
 	s.Orders.settle()
 	s.Events.settle()
+	for _, customer := range slices.Sorted(maps.Keys(s.erasures)) {
+		s.eraseAfter(s.erasures[customer].Due.Sub(s.sim.Now()), customer)
+	}
 	l.shop = nil
 }
 
