@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +29,7 @@ type simCommand struct {
 	Currency    string        `default:"USD" help:"The shops' currency, like EUR, or JPY, which has no smaller unit."`
 	Traffic     float64       `help:"Changes a second that happen by themselves: sales, deliveries, prices, launches. See /_sim/ to turn it on later."`
 	Seed        uint64        `default:"1" help:"Decides the catalogues and the faults."`
+	FixedIDs    bool          `name:"fixed-ids" help:"Let --seed decide tokens, codes and ids of webhooks too: the same in each run, and after each reset. An app that drops webhooks it has seen drops those of the next run then."`
 	APIKey      string        `name:"client-id" default:"sim-key" help:"The app's client id."`
 	APISecret   string        `name:"client-secret" default:"sim-secret" help:"The app's client secret: worth nothing outside this simulator."`
 	RedirectURI []string      `name:"app-redirect" default:"http://127.0.0.1:5000/shopify/callback" help:"Addresses that Shopify may send a merchant back to."`
@@ -48,6 +51,9 @@ func (c *simCommand) catalogue() (simulator.Catalogue, error) {
 		if !slices.Contains(simulator.Trades(), name) {
 			return out, usagef("--goods %s: it is none of %s", name, strings.Join(simulator.Trades(), ", "))
 		}
+	}
+	if c.SaveEvery < 0 {
+		return out, usagef("--save-every %s: it is not below zero", c.SaveEvery)
 	}
 	if c.Products < 0 || c.Variants < 0 {
 		return out, usagef("--products and --variants count goods: they are not below zero")
@@ -89,13 +95,19 @@ func (c *simCommand) Run(e *env) error {
 		}
 		address, trust = "https://"+listener.Addr().String(), "It speaks TLS: trust the certificate in "+c.TLSCA+". To clients of https://{shop} it is a proxy, by HTTPS_PROXY.\n"
 	}
-	app, err := c.app()
+	app, warnings, err := c.app()
 	if err != nil {
 		return err
 	}
+	for _, warning := range warnings {
+		fmt.Fprintf(e.stderr, "%s: %s\n", c.AppTOML, warning)
+	}
 	settings := simulator.Config{
 		Seed: c.Seed, AutoConsent: !c.Consent, BaseURL: address, Log: e.logger(config.Config{}),
-		Apps: []simulator.App{app},
+		Apps: []simulator.App{app}, Entropy: fresh,
+	}
+	if c.FixedIDs {
+		settings.Entropy = nil
 	}
 	if c.State != "" {
 		settings.BulkDir = c.State + "-bulk"
@@ -107,8 +119,12 @@ func (c *simCommand) Run(e *env) error {
 	if err := sim.Start(context.WithoutCancel(e.ctx)); err != nil {
 		return err
 	}
-	ended := c.keep(sim, settings.Log)
-	err = c.serve(e, sim, listener, fmt.Sprintf(greeting, address, address, app.ClientID, c.APISecret, trust, c.shops(sim), address))
+	ended, err := c.keep(sim, settings.Log)
+	if err != nil {
+		sim.Stop()
+		return err
+	}
+	err = c.serve(e, sim, listener, fmt.Sprintf(greeting, address, address, app.ClientID, c.APISecret, strings.Join(app.RedirectURIs, ", "), trust, c.shops(sim), address))
 	sim.Stop()
 	return errors.Join(err, ended())
 }
@@ -119,6 +135,7 @@ const greeting = `A simulated Shopify runs at %s. Point an app at it:
   SHOPIFY_API_KEY=%s
   SHOPIFY_API_SECRET=%s
 
+It sends merchants back to %s and nowhere else (--app-redirect).
 %s%s
 Its page is %s/_sim/: change prices and stock, watch webhooks, turn on faults. End it with Ctrl-C.
 `
@@ -129,6 +146,9 @@ func (c *simCommand) open(e *env, sim *simulator.Simulator, catalogue simulator.
 		if err := sim.LoadFile(c.State); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("--state: %w", err)
 		}
+	}
+	if kept := len(sim.Shops()); kept > 0 {
+		fmt.Fprintf(e.stdout, "%d shops are as %s kept them, whatever --products, --currency and so on say.\n", kept, c.State)
 	}
 	lacking := slices.DeleteFunc(slices.Clone(c.Shop), func(domain string) bool { return sim.Shop(domain) != nil })
 	for _, domain := range lacking {
@@ -142,14 +162,20 @@ func (c *simCommand) open(e *env, sim *simulator.Simulator, catalogue simulator.
 	return nil
 }
 
-// keep writes the state now and then. ended stops that and writes it once more,
-// after the simulator has stopped.
-func (c *simCommand) keep(sim *simulator.Simulator, log *slog.Logger) (ended func() error) {
+// keep writes the state, at once where there is none yet: that shows whether it
+// can be written before there is something to lose. Then it writes it now and
+// then. ended stops that and writes it once more, after the simulator has stopped.
+func (c *simCommand) keep(sim *simulator.Simulator, log *slog.Logger) (ended func() error, err error) {
 	if c.State == "" {
-		return func() error { return nil }
+		return func() error { return nil }, nil
 	}
-	if c.SaveEvery <= 0 {
-		return func() error { return sim.SaveFile(c.State) }
+	if _, err := os.Stat(c.State); errors.Is(err, os.ErrNotExist) {
+		if err := sim.SaveFile(c.State); err != nil {
+			return nil, fmt.Errorf("--state: %w", err)
+		}
+	}
+	if c.SaveEvery == 0 {
+		return func() error { return sim.SaveFile(c.State) }, nil
 	}
 	stop, over := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -171,7 +197,7 @@ func (c *simCommand) keep(sim *simulator.Simulator, log *slog.Logger) (ended fun
 		close(stop)
 		<-over
 		return sim.SaveFile(c.State)
-	}
+	}, nil
 }
 
 // serve lets the simulator be reached until the command ends.
@@ -199,16 +225,15 @@ func (c *simCommand) serve(e *env, sim *simulator.Simulator, listener net.Listen
 }
 
 // app is the one that is registered, by the flags and by its file.
-func (c *simCommand) app() (simulator.App, error) {
-	var app simulator.App
+func (c *simCommand) app() (app simulator.App, warnings []string, err error) {
 	if c.AppTOML != "" {
 		file, err := os.Open(c.AppTOML)
 		if err != nil {
-			return app, fmt.Errorf("--app-toml: %w", err)
+			return app, nil, fmt.Errorf("--app-toml: %w", err)
 		}
 		defer file.Close()
-		if app, err = simulator.ReadAppTOML(file, c.AppURL); err != nil {
-			return app, usagef("--app-toml %s: %w", c.AppTOML, err)
+		if app, warnings, err = simulator.ReadAppTOML(file, c.AppURL); err != nil {
+			return app, nil, usagef("--app-toml %s: %w", c.AppTOML, err)
 		}
 	}
 	app.Name = cmp.Or(app.Name, "Your app")
@@ -216,7 +241,14 @@ func (c *simCommand) app() (simulator.App, error) {
 	app.RedirectURIs = append(app.RedirectURIs, c.RedirectURI...)
 	app.Secrets = []string{c.APISecret}
 	app.ProtectedData = true
-	return app, nil
+	return app, warnings, nil
+}
+
+// fresh is a number that no other run has.
+func fresh() uint64 {
+	var number [8]byte
+	_, _ = rand.Read(number[:]) // It never fails.
+	return binary.NativeEndian.Uint64(number[:])
 }
 
 // secure puts TLS before a listener, and writes the certificate to trust.

@@ -39,19 +39,29 @@ type appTOML struct {
 // client id, redirect addresses and webhook subscriptions. The file holds no
 // secret; that is the caller's to add. Addresses that begin with a slash are
 // taken below appURL, or below the file's application_url where appURL is
-// empty. What the simulator would not send as Shopify does is an error.
-func ReadAppTOML(r io.Reader, appURL string) (App, error) {
+// empty. What Shopify would refuse is an error; what it would take and the
+// simulator passes over, as a topic that it never sends, is in warnings.
+func ReadAppTOML(r io.Reader, appURL string) (app App, warnings []string, err error) {
 	var file appTOML
-	if _, err := toml.NewDecoder(r).Decode(&file); err != nil {
-		return App{}, fmt.Errorf("app configuration: %w", err)
+	meta, err := toml.NewDecoder(r).Decode(&file)
+	if err != nil {
+		return App{}, nil, fmt.Errorf("app configuration: %w", err)
+	}
+	for _, key := range meta.Undecoded() {
+		if key[0] == "webhooks" && (len(key) < 2 || key[1] != "privacy_compliance") {
+			warnings = append(warnings, fmt.Sprintf("%s is not known and passed over", key))
+		}
+	}
+	if version := file.Webhooks.APIVersion; version != "" && served(version) != version {
+		warnings = append(warnings, fmt.Sprintf("webhooks.api_version %s is answered by %s", version, served(version)))
 	}
 	if appURL == "" {
 		appURL = file.ApplicationURL
 	}
-	app := App{Name: file.Name, ClientID: file.ClientID, RedirectURIs: file.Auth.RedirectURLs}
+	app = App{Name: file.Name, ClientID: file.ClientID, RedirectURIs: file.Auth.RedirectURLs}
 	for n, subscription := range file.Webhooks.Subscriptions {
-		wrong := func(format string, args ...any) (App, error) {
-			return App{}, fmt.Errorf("app configuration, webhook subscription %d: %w", n+1, fmt.Errorf(format, args...))
+		wrong := func(format string, args ...any) (App, []string, error) {
+			return App{}, nil, fmt.Errorf("app configuration, webhook subscription %d: %w", n+1, fmt.Errorf(format, args...))
 		}
 		address, err := belongs(appURL, subscription.URI)
 		if err != nil {
@@ -64,8 +74,11 @@ func ReadAppTOML(r io.Reader, appURL string) (App, error) {
 			return wrong("it names no topic")
 		}
 		for _, topic := range subscription.Topics {
-			if _, known := topics[topicEnum(topic)]; !known {
-				return wrong("topic %q is not simulated", topic)
+			if !schemaOf(latestVersion).EnumHas("WebhookSubscriptionTopic", topicEnum(topic)) {
+				return wrong("there is no topic %q", topic)
+			}
+			if _, sent := topics[topicEnum(topic)]; !sent {
+				warnings = append(warnings, fmt.Sprintf("webhooks of topic %s are never sent here", topic))
 			}
 		}
 		for _, topic := range subscription.ComplianceTopics {
@@ -78,7 +91,7 @@ func ReadAppTOML(r io.Reader, appURL string) (App, error) {
 				IncludeFields: subscription.IncludeFields, APIVersion: file.Webhooks.APIVersion})
 		}
 	}
-	return app, nil
+	return app, warnings, nil
 }
 
 // belongs joins an address that begins with a slash to the app's own.

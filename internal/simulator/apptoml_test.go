@@ -35,12 +35,15 @@ api_version = "2026-04"
 `
 
 func TestAnAppIsReadFromItsFile(t *testing.T) {
-	app, err := simulator.ReadAppTOML(strings.NewReader(configuration), "")
+	app, warnings, err := simulator.ReadAppTOML(strings.NewReader(configuration), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if app.ClientID != "app-1" || app.Name != "Stock app" || !slices.Equal(app.RedirectURIs, []string{"https://stock.example/callback"}) || len(app.Webhooks) != 4 {
 		t.Fatalf("app %+v", app)
+	}
+	if len(warnings) > 0 {
+		t.Errorf("warnings %v", warnings)
 	}
 	if w := app.Webhooks[1]; w.Topic != "products/delete" || w.URI != "https://stock.example/app/hooks?from=file" || w.Filter != "status:active" ||
 		w.Name != "goods" || len(w.IncludeFields) != 3 || w.APIVersion != "2026-04" {
@@ -49,7 +52,7 @@ func TestAnAppIsReadFromItsFile(t *testing.T) {
 	if w := app.Webhooks[3]; w.Topic != "shop/redact" || w.URI != "https://stock.example/compliance" {
 		t.Errorf("webhook %+v", w)
 	}
-	app, err = simulator.ReadAppTOML(strings.NewReader(configuration), "http://127.0.0.1:5000")
+	app, _, err = simulator.ReadAppTOML(strings.NewReader(configuration), "http://127.0.0.1:5000")
 	if err != nil || app.Webhooks[0].URI != "http://127.0.0.1:5000/hooks?from=file" {
 		t.Errorf("%v %+v", err, app.Webhooks)
 	}
@@ -68,9 +71,25 @@ func TestAFileThatCannotBeFollowedIsRefused(t *testing.T) {
 		subscription("compliance_topics = [\"shop/erase\"]\nuri = \"/hooks\""):       "shop/erase",
 		"[[webhooks.subscriptions]]\ntopics = [\"shop/update\"]\nuri = \"/hooks\"":   "no address",
 	} {
-		if _, err := simulator.ReadAppTOML(strings.NewReader(text), ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := simulator.ReadAppTOML(strings.NewReader(text), ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\ngave %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestWhatAFileSaysInVainIsTold(t *testing.T) {
+	_, warnings, err := simulator.ReadAppTOML(strings.NewReader(`
+application_url = "https://stock.example"
+[webhooks]
+api_version = "2020-01"
+[[webhooks.subscriptions]]
+topics = ["refunds/create", "products/update"]
+uri = "/hooks"
+includefields = ["id"]
+`), "")
+	all := strings.Join(warnings, "\n")
+	if err != nil || len(warnings) != 3 || !strings.Contains(all, "refunds/create") || !strings.Contains(all, "includefields") || !strings.Contains(all, "2020-01") {
+		t.Errorf("%v, warnings:\n%s", err, all)
 	}
 }
 
@@ -78,7 +97,7 @@ func TestSubscriptionsOfAFileHoldAndStay(t *testing.T) {
 	var app simulator.App
 	w := newWorld(t, simulator.Catalogue{Products: 1}, func(c *simulator.Config) {
 		var err error
-		if app, err = simulator.ReadAppTOML(strings.NewReader(configuration), "http://127.0.0.1:1"); err != nil {
+		if app, _, err = simulator.ReadAppTOML(strings.NewReader(configuration), "http://127.0.0.1:1"); err != nil {
 			t.Fatal(err)
 		}
 		c.Apps[0].Webhooks = app.Webhooks

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -326,7 +327,7 @@ func (c *courier) send(ctx context.Context, p *parcel) {
 		}
 	}
 	if p.forge && p.tries == 0 {
-		forged := c.attempt(ctx, p, bytes.Replace(p.body, []byte("1"), []byte("2"), 1), true)
+		forged := c.attempt(ctx, p, tamper(p.body), true)
 		c.mu.Lock()
 		p.log.Attempts = append(p.log.Attempts, forged)
 		c.mu.Unlock()
@@ -362,6 +363,26 @@ func (c *courier) send(ctx context.Context, p *parcel) {
 			p.log.Done = true
 		}
 	})
+}
+
+// believed are members of bodies that receivers act on, and tampered what a
+// forger would have them be.
+var (
+	believed = regexp.MustCompile(`"(price|total_price|title|name|sku|available)":("(?:[^"\\]|\\.)*"|-?[0-9]+)`)
+	tampered = map[string]string{"price": `"0.01"`, "total_price": `"0.01"`, "title": `"Forged"`, "name": `"Forged"`, "sku": `"FORGED"`, "available": "31337"}
+)
+
+// tamper changes a body as one would who profits from it, or its first number
+// where it says nothing of that kind.
+func tamper(body []byte) []byte {
+	forged := believed.ReplaceAllFunc(body, func(member []byte) []byte {
+		name := string(believed.FindSubmatch(member)[1])
+		return []byte(`"` + name + `":` + tampered[name])
+	})
+	if bytes.Equal(forged, body) {
+		return bytes.Replace(body, []byte("1"), []byte("2"), 1)
+	}
+	return forged
 }
 
 // finish ends a sender's hold on a parcel. tried tells that Quiet need not

@@ -8,7 +8,7 @@ import (
 // Reset makes every shop anew from what it was made from: no app is installed,
 // no webhook is on its way, no fault is in force, the clock is the machine's
 // again, and the seed begins at its beginning, so that the same steps lead to
-// the same tokens. Traffic goes on at its rate. The shops are other values
+// the same tokens, unless Config.Entropy decides those. Traffic goes on at its rate. The shops are other values
 // than before; those of before are no longer served.
 func (s *Simulator) Reset() error {
 	s.clock.turn.Lock() // The clock does not go forward meanwhile, and nobody else resets.
@@ -51,10 +51,7 @@ func (s *Simulator) begin() {
 	s.chanceSource = rand.NewPCG(s.config.Seed, 1)
 	s.chance = rand.New(s.chanceSource)
 	s.faultsMu.Unlock()
-	s.secretMu.Lock()
-	s.secretSource = rand.NewPCG(s.config.Seed, 2)
-	s.secret = rand.New(s.secretSource)
-	s.secretMu.Unlock()
+	s.drawSecretsFrom(s.newSecrets())
 	s.mu.Lock()
 	s.number = 1_000_000
 	s.mu.Unlock()

@@ -30,6 +30,10 @@ type Config struct {
 	Rate, Capacity float64
 	// DeliveryLog is how many deliveries are remembered. Default: 100,000.
 	DeliveryLog int
+	// Entropy is mixed into tokens, codes and ids of webhooks at the start, at each
+	// reset and after Load, so that those of one run mean nothing in another, as
+	// Shopify's do. Default: none, so that the seed decides them too.
+	Entropy func() uint64
 	// BulkDir keeps the files of bulk operations. Default: a folder that is made
 	// when there is one and removed by Stop.
 	BulkDir string
@@ -232,6 +236,21 @@ func (s *Shop) newID(kind string) int64 {
 	last++
 	s.lastID[kind] = last
 	return last
+}
+
+// drawSecretsFrom begins the stream of tokens, codes and ids.
+func (s *Simulator) drawSecretsFrom(source *rand.PCG) {
+	s.secretMu.Lock()
+	defer s.secretMu.Unlock()
+	s.secretSource, s.secret = source, rand.New(source)
+}
+
+// newSecrets is where that stream begins.
+func (s *Simulator) newSecrets() *rand.PCG {
+	if s.config.Entropy == nil {
+		return rand.NewPCG(s.config.Seed, 2)
+	}
+	return rand.NewPCG(s.config.Entropy(), s.config.Entropy())
 }
 
 // text makes n letters and digits that nobody can guess who does not know the seed.

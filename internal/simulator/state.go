@@ -38,6 +38,7 @@ type line struct {
 	Event        *Happening         `json:",omitempty"`
 	Installation *savedInstallation `json:",omitempty"`
 	Delivery     *savedDelivery     `json:",omitempty"`
+	End          *int               `json:",omitempty"` // How many lines came before.
 }
 
 type savedSimulator struct {
@@ -142,8 +143,8 @@ func (s *Simulator) Save(w io.Writer) error {
 		defer shop.mu.RUnlock()
 	}
 	out := bufio.NewWriterSize(w, 1<<20)
-	write := json.NewEncoder(out)
-	write.SetEscapeHTML(false)
+	write := &lineWriter{to: json.NewEncoder(out)}
+	write.to.SetEscapeHTML(false)
 	state, err := s.saved()
 	if err == nil {
 		err = write.Encode(line{Simulator: state})
@@ -157,12 +158,27 @@ func (s *Simulator) Save(w io.Writer) error {
 		err = s.hooks.save(write)
 	}
 	if err == nil {
+		before := write.lines
+		err = write.Encode(line{End: &before})
+	}
+	if err == nil {
 		err = out.Flush()
 	}
 	if err != nil {
 		return fmt.Errorf("save the simulator: %w", err)
 	}
 	return nil
+}
+
+// lineWriter writes a state and counts its lines.
+type lineWriter struct {
+	to    *json.Encoder
+	lines int
+}
+
+func (w *lineWriter) Encode(l line) error {
+	w.lines++
+	return w.to.Encode(l)
 }
 
 // inOrder are the shops as they were added.
@@ -188,7 +204,7 @@ func (s *Simulator) saved() (*savedSimulator, error) {
 }
 
 // save writes the shop; its read lock is held.
-func (s *Shop) save(write *json.Encoder) error {
+func (s *Shop) save(write *lineWriter) error {
 	head := &savedShop{Domain: s.Domain, ID: s.ID, Name: s.Name, PrimaryDomain: s.PrimaryDomain, Email: s.Email, Currency: s.Currency,
 		Timezone: s.Timezone, Country: s.Country, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, Locations: slices.Collect(s.Locations.All()),
 		Metafields: s.Own, LastID: s.lastID, NextOrder: s.nextOrder, Catalogue: s.catalogue, Handles: s.handles, Erasures: s.erasures}
@@ -238,7 +254,7 @@ func (s *Shop) save(write *json.Encoder) error {
 	return nil
 }
 
-func (i *Installation) save(write *json.Encoder) error {
+func (i *Installation) save(write *lineWriter) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	saved := &savedInstallation{ID: i.ID, ClientID: i.App.ClientID, Scopes: i.scopes, InstalledAt: i.installedAt, Tokens: i.tokens,
@@ -273,7 +289,7 @@ func (c *courier) hold() (release func()) {
 
 // save writes the log and what is on its way. Deliveries are held, and the
 // shops' read locks too.
-func (c *courier) save(write *json.Encoder) error {
+func (c *courier) save(write *lineWriter) error {
 	c.mu.Lock()
 	log, queue := slices.Clone(c.log), slices.Clone(c.queue)
 	c.mu.Unlock()
@@ -338,6 +354,9 @@ func (s *Simulator) Load(r io.Reader) error {
 	if load.number == 0 {
 		return errors.New("load the simulator: the file is empty")
 	}
+	if !load.ended {
+		return fmt.Errorf("load the simulator: the file was cut after line %d", load.number)
+	}
 	load.settle()
 	return nil
 }
@@ -347,11 +366,18 @@ type loader struct {
 	sim    *Simulator
 	number int // Of the line.
 	shop   *Shop
+	ended  bool
 }
 
 func (l *loader) take(next line) error {
-	if (l.number == 1) != (next.Simulator != nil) {
+	if (l.number == 1) != (next.Simulator != nil) || l.ended {
 		return errors.New("it is not the state of a simulator")
+	}
+	if next.End != nil {
+		if l.ended = true; *next.End != l.number-1 {
+			return fmt.Errorf("%d lines were written before it", *next.End)
+		}
+		return nil
 	}
 	if next.Simulator == nil && next.Shop == nil && next.Delivery == nil && l.shop == nil {
 		return errors.New("a record before its shop")
@@ -389,7 +415,12 @@ func (l *loader) simulator(saved *savedSimulator) error {
 	s := l.sim
 	s.config.Seed, s.number, s.clock.ahead, s.faults = saved.Seed, saved.Number, saved.Ahead, saved.Faults
 	s.traffic.made = saved.Changes
-	s.chance, s.secret = rand.New(s.chanceSource), rand.New(s.secretSource)
+	s.chance = rand.New(s.chanceSource)
+	if s.config.Entropy != nil {
+		// After a crash the state may be older than what was given out since.
+		return s.chanceSource.UnmarshalBinary(saved.Chance)
+	}
+	s.secret = rand.New(s.secretSource)
 	return errors.Join(s.chanceSource.UnmarshalBinary(saved.Chance), s.secretSource.UnmarshalBinary(saved.Secret))
 }
 

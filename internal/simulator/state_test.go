@@ -222,10 +222,13 @@ func TestAStateThatCannotBeTakenIsRefused(t *testing.T) {
 		"empty":           {"", "empty"},
 		"another file":    {"Handle,Title\n", "line 1"},
 		"no beginning":    {rest, "not the state"},
-		"cut":             {state[:len(state)-20], "line"},
+		"cut in a line":   {state[:len(state)-20], "line"},
+		"cut at a line":   {strings.Join(strings.SplitAfter(state, "\n")[:4], ""), "cut after line 4"},
+		"a line less":     {strings.Replace(state, strings.SplitAfter(state, "\n")[2], "", 1), "lines were written"},
 		"another form":    {strings.Replace(state, `"Version":1`, `"Version":2`, 1), "form 2"},
 		"two beginnings":  {head + "\n" + state, "line 2"},
-		"two of a domain": {state + rest, "has already been taken"},
+		"two of a domain": {head + "\n" + rest[:strings.LastIndex(rest, `{"End"`)] + rest, "has already been taken"},
+		"after its end":   {state + rest, "not the state"},
 		"unknown kind":    {head + "\n" + `{"Robot":{}}` + "\n", "line 2"},
 		"product first":   {head + "\n" + `{"Product":{"ID":1}}` + "\n", "before its shop"},
 	} {
@@ -240,4 +243,39 @@ func TestAStateThatCannotBeTakenIsRefused(t *testing.T) {
 	if strings.Contains(state, secret) {
 		t.Error("the state holds the app's secret")
 	}
+}
+
+// TestEntropyMakesTokensAndIDsNewInEachRun: an app that drops webhooks it has
+// seen would drop those of the next run.
+func TestEntropyMakesTokensAndIDsNewInEachRun(t *testing.T) {
+	configure := func(c *simulator.Config) { c.AutoConsent, c.Entropy = true, rand.Uint64 }
+	seen := map[string]bool{}
+	use := func(what string, w *world) {
+		t.Helper()
+		w.subscribe(nil, "PRODUCTS_UPDATE")
+		if err := w.shop.UpdateProduct(w.firstProduct().ID, func(p *simulator.Product) { p.Title += "x" }); err != nil {
+			t.Fatal(err)
+		}
+		w.heard()
+		deliveries := w.Deliveries()
+		for _, id := range []string{w.code(t), deliveries[len(deliveries)-1].WebhookID} {
+			if seen[id] {
+				t.Errorf("%s: %s comes again", what, id)
+			}
+			seen[id] = true
+		}
+	}
+	w := newWorld(t, simulator.Catalogue{Products: 1}, configure)
+	state, shop := saved(t, w.Simulator), export(t, w.shop)
+	use("first", w)
+	if err := w.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	w.shop = w.Shop(domain)
+	if export(t, w.shop) != shop {
+		t.Error("the seed no longer decides the shop")
+	}
+	use("reset", w)
+	use("another run", newWorld(t, simulator.Catalogue{Products: 1}, configure))
+	use("loaded", restarted(t, state, configure))
 }

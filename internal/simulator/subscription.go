@@ -54,6 +54,9 @@ func (i *Installation) Subscribe(access Access, wanted Subscription) (Subscripti
 	wanted.CreatedAt = second(access.Now)
 	wanted.UpdatedAt = wanted.CreatedAt
 	i.subscriptions.put(&wanted)
+	if _, served := topics[wanted.Topic]; !served {
+		i.Shop.sim.log.Warn("webhooks of this topic are never sent here", "topic", wanted.Topic, "shop", i.Shop.Domain)
+	}
 	return wanted, nil
 }
 
@@ -114,7 +117,8 @@ func (i *Installation) checkSubscription(access Access, sub *Subscription) []Use
 }
 
 // checkAddress says what is wrong with a webhook's address. Unlike Shopify the
-// simulator takes http:// on this machine: that is where it is used.
+// simulator takes http:// on this machine, in private networks and by names
+// that only such networks know, as of containers: that is where it is used.
 func checkAddress(address string) string {
 	if address == "" {
 		return "Address can't be blank"
@@ -131,9 +135,19 @@ func checkAddress(address string) string {
 	case "https":
 		return ""
 	case "http":
-		if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
+		if isPrivate(host) {
 			return ""
 		}
 	}
 	return "Address protocol " + u.Scheme + ":// is not supported"
+}
+
+// isPrivate tells whether a host is of no public network. Source of the
+// domains: RFC 6761, RFC 6762, and ICANN's reservation of .internal, 2024.
+func isPrivate(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback() || ip.IsPrivate()
+	}
+	dot := strings.LastIndex(host, ".")
+	return dot < 0 || slices.Contains([]string{"localhost", "test", "local", "internal"}, host[dot+1:])
 }

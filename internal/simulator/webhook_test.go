@@ -296,9 +296,13 @@ func TestSubscriptionIsUniqueByTopicAddressFormatAndFilter(t *testing.T) {
 		{simulator.Subscription{Topic: "PRODUCTS_UPDATE", URI: w.inbox.URL}, "Address for this topic has already been taken"},
 		{simulator.Subscription{Topic: "PRODUCTS_UPDATE", URI: ""}, "Address can't be blank"},
 		{simulator.Subscription{Topic: "PRODUCTS_UPDATE", URI: "http://example.com/x"}, "Address protocol http:// is not supported"},
+		{simulator.Subscription{Topic: "PRODUCTS_UPDATE", URI: "http://8.8.8.8/x"}, "Address protocol http:// is not supported"},
 		{simulator.Subscription{Topic: "PRODUCTS_UPDATE", URI: "https://x.myshopify.com/"}, "Address cannot be a Shopify or an internal domain"},
 		{simulator.Subscription{Topic: "PRODUCTS_UPDATE", URI: w.inbox.URL, Filter: "id:1"}, ""},
 		{simulator.Subscription{Topic: "PRODUCTS_DELETE", URI: w.inbox.URL}, ""},
+		{simulator.Subscription{Topic: "PRODUCTS_DELETE", URI: "http://app:3000/x"}, ""},
+		{simulator.Subscription{Topic: "PRODUCTS_DELETE", URI: "http://host.docker.internal/x"}, ""},
+		{simulator.Subscription{Topic: "PRODUCTS_DELETE", URI: "http://192.168.1.5/x"}, ""},
 	} {
 		_, errs := access.Installation.Subscribe(access, tt.sub)
 		got := ""
@@ -340,6 +344,13 @@ func TestLostDoubledAndForgedDeliveriesAreLoggedAsSuch(t *testing.T) {
 	good := slices.DeleteFunc(slices.Clone(hooks), func(h hook) bool { return h.header.Get("X-Shopify-Hmac-Sha256") != sign(oldest, h.raw) })
 	if len(hooks) != 2 || len(good) != 1 {
 		t.Errorf("heard %d, of which %d are signed rightly; want 2 and 1", len(hooks), len(good))
+	}
+	for _, h := range hooks {
+		forged := h.header.Get("X-Shopify-Hmac-Sha256") != sign(oldest, h.raw)
+		price := h.body["variants"].([]any)[0].(map[string]any)["price"]
+		if forged != (h.body["title"] == "Forged") || forged != (price == "0.01") {
+			t.Errorf("forged %v: title %q, price %v", forged, h.body["title"], price)
+		}
 	}
 	log := w.Deliveries()
 	if len(log) != 3 || !log[0].Lost || len(log[0].Attempts) != 0 || len(log[1].Attempts) != 2 || !log[2].Attempts[0].Forged || !log[2].Accepted() {

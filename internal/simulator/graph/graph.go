@@ -68,6 +68,12 @@ type Schema struct {
 	free map[string]bool
 }
 
+// EnumHas tells whether an enum of that name has a value.
+func (s *Schema) EnumHas(name, value string) bool {
+	enum := s.ast.Types[name]
+	return enum != nil && enum.EnumValues.ForName(value) != nil
+}
+
 // Load parses a schema in SDL. Objects of the types named free, and all below
 // them, cost nothing.
 func Load(sdl string, free ...string) (*Schema, error) {
