@@ -91,7 +91,7 @@ func New(config Config) (*Jobs, error) {
 	}
 	workers, queues := river.NewWorkers(), map[string]river.QueueConfig{}
 	if config.Work {
-		river.AddWorker(workers, &runWorker{poller: config.Poller, log: config.Log})
+		river.AddWorker(workers, &runWorker{jobs: j})
 		queues[pollQueue] = river.QueueConfig{MaxWorkers: pollWorkers}
 	}
 	if config.Schedule {
@@ -213,26 +213,48 @@ const runAttempts = 5
 
 type runWorker struct {
 	river.WorkerDefaults[runArgs]
-	poller *reconcile.Poller
-	log    *slog.Logger
+	jobs *Jobs
 }
 
 // Timeout lets a read take as long as the shop is large.
 func (*runWorker) Timeout(*river.Job[runArgs]) time.Duration { return -1 }
 
 func (w *runWorker) Work(ctx context.Context, job *river.Job[runArgs]) error {
-	_, err := w.poller.Run(ctx, job.Args.RunID)
+	run, err := w.jobs.Poller.Run(ctx, job.Args.RunID)
+	if err == nil {
+		err = w.jobs.byPagesNext(ctx, run)
+	}
 	switch {
 	case errors.Is(err, reconcile.ErrRunning):
 		return nil // Another job of this process is at it.
 	case errors.Is(err, store.ErrNotFound):
 		return river.JobCancel(err) // The shop was erased meanwhile.
 	case err != nil && ctx.Err() == nil && job.Attempt >= job.MaxAttempts:
-		w.log.Error("a full read does not come to its end and is given up", "run", job.Args.RunID, "error", err)
-		return errors.Join(err, w.poller.Abandon(ctx, job.Args.RunID, err))
+		w.jobs.Log.Error("a full read does not come to its end and is given up", "run", job.Args.RunID, "error", err)
+		return errors.Join(err, w.jobs.Poller.Abandon(ctx, job.Args.RunID, err))
 	}
 	return err
 }
+
+// byPagesNext gives a shop another run where lists could not be read in bulk:
+// it reads them by pages. That run's own failures wait for the schedule.
+func (j *Jobs) byPagesNext(ctx context.Context, run store.Run) error {
+	again, err := reconcile.ByPagesNext(run)
+	if err != nil || !again || run.Reason == reasonByPages {
+		return err
+	}
+	return j.Store.Update(ctx, func(tx *store.Tx) error {
+		newest, err := tx.Runs(run.ShopID, 1)
+		if err != nil || len(newest) == 0 || newest[0].ID != run.ID {
+			return err // Another has followed already.
+		}
+		_, err = j.queue(ctx, tx, store.Run{ShopID: run.ShopID, Kind: run.Kind, Reason: reasonByPages})
+		return err
+	})
+}
+
+// reasonByPages is why a run was begun that follows one which could not be read in bulk.
+const reasonByPages = "by pages"
 
 type scheduleArgs struct{}
 

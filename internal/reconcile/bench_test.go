@@ -54,10 +54,13 @@ func newBench(t *testing.T, catalogue simulator.Catalogue) *bench {
 	if os.Getenv("STOCKROOM_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	b.sim = simulator.New(simulator.Config{Seed: 1, Log: log, Rate: 100_000, Capacity: 1_000_000,
-		Apps: []simulator.App{{ClientID: clientID, Secrets: []string{"hush"}, ProtectedData: true}}})
-	server := httptest.NewServer(b.sim.Handler())
+	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
+	base := "http://" + server.Listener.Addr().String()
+	b.sim = simulator.New(simulator.Config{Seed: 1, BaseURL: base, Log: log, Rate: 100_000, Capacity: 1_000_000,
+		Apps: []simulator.App{{ClientID: clientID, Secrets: []string{"hush"}, ProtectedData: true}}})
+	server.Config.Handler = b.sim.Handler()
+	server.Start()
 	var err error
 	if b.shop, err = b.sim.AddShop(domain, catalogue); err != nil {
 		t.Fatal(err)
@@ -82,7 +85,7 @@ func newBench(t *testing.T, catalogue simulator.Catalogue) *bench {
 	})
 	clock, throttle := new(shopify.Clock), shopify.NewThrottle()
 	b.newClient = func(transport *http.Client) *shopify.Client {
-		client, err := shopify.NewClient(shopify.Config{Shop: domain, BaseURL: server.URL + "/" + domain, HTTP: transport, Log: log,
+		client, err := shopify.NewClient(shopify.Config{Shop: domain, BaseURL: base + "/" + domain, HTTP: transport, Log: log,
 			Clock: clock, Throttle: throttle,
 			Token: func(context.Context, secret.Secret) (secret.Secret, error) { return secret.New(token), nil }})
 		if err != nil {

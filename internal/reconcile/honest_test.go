@@ -72,7 +72,7 @@ func TestPollIsNotOKOverACopyThatIsAhead(t *testing.T) {
 	requests := 0
 	client := *http.DefaultClient
 	client.Transport = beforeRequest(func() {
-		if requests++; requests > 4 { // Shop, locations, products, and one more.
+		if requests++; requests > 8 { // Four counts, shop, locations, products, and one more.
 			cancel()
 		}
 	})

@@ -17,7 +17,7 @@ import (
 	"stockroom/internal/store"
 )
 
-// Poller reads a shop whole, page by page, for its import and its daily poll.
+// Poller reads a shop whole, by pages or by bulk operations, for its import and its daily poll.
 type Poller struct {
 	Config
 	Hydrator *Hydrator
@@ -31,15 +31,19 @@ func NewPoller(config Config, hydrator *Hydrator) *Poller {
 	if config.Patience == 0 {
 		config.Patience = defaultPatience
 	}
+	if config.BulkStall == 0 {
+		config.BulkStall = defaultBulkStall
+	}
 	return &Poller{Config: config, Hydrator: hydrator, running: map[int64]bool{}}
 }
 
 // Progress is where a run stands. It is stored with every page, so that an
 // interrupted run goes on where it was.
 type Progress struct {
-	Lists map[string]*ListProgress `json:"lists"`
-	Ahead []AheadRecord            `json:"ahead,omitempty"`
-	Now   string                   `json:"now"` // What is being done, for people.
+	Lists   map[string]*ListProgress `json:"lists"`
+	Planned bool                     `json:"planned,omitempty"` // How each list is read has been chosen.
+	Ahead   []AheadRecord            `json:"ahead,omitempty"`
+	Now     string                   `json:"now"` // What is being done, for people.
 }
 
 // AheadRecord is one whose copy has a later updatedAt than the shop shows.
@@ -53,6 +57,9 @@ type ListProgress struct {
 	Cursor string `json:"cursor"`
 	Rows   int64  `json:"rows"`
 	Done   bool   `json:"done"`
+
+	// Bulk is where the list's bulk operation stands; nil where pages read it.
+	Bulk *BulkProgress `json:"bulk,omitempty"`
 }
 
 // ReadProgress reads where a run stands.
@@ -144,6 +151,9 @@ func (r *reading) do(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.plan(ctx); err != nil {
+		return err
+	}
 	for _, list := range shopify.Lists() {
 		if err := r.readList(ctx, list); err != nil || r.run.State.Over() {
 			return err
@@ -229,6 +239,9 @@ func (r *reading) readList(ctx context.Context, list shopify.List) error {
 	if missing := shopify.MissingScopes(r.granted(), list.Scopes); len(missing) > 0 {
 		return r.notShared(ctx, list, fmt.Sprintf("The shop did not grant %s: it can at /shopify/login?shop=%s", strings.Join(missing, ", "), r.shop.Domain))
 	}
+	if at.Bulk != nil && at.Bulk.Failed == "" && !at.Done {
+		return r.readBulk(ctx, list, at)
+	}
 	r.progress.Now = "reading " + list.Name
 	for !at.Done {
 		page, err := list.Page(ctx, r.client, at.Cursor)
@@ -240,7 +253,7 @@ func (r *reading) readList(ctx context.Context, list shopify.List) error {
 				return r.end(ctx, store.RunFailed, err.Error())
 			}
 			if list.Protected && shopify.ClassOf(err) == shopify.ClassDenied {
-				return r.notShared(ctx, list, "Shopify has not approved the app for protected customer data: ask for that in the app's settings at Shopify")
+				return r.notApproved(ctx, list)
 			}
 			r.gap("%s could not be read to their end: %v", list.Name, err)
 			return nil
@@ -253,6 +266,10 @@ func (r *reading) readList(ctx context.Context, list shopify.List) error {
 		r.complete[kind] = true
 	}
 	return nil
+}
+
+func (r *reading) notApproved(ctx context.Context, list shopify.List) error {
+	return r.notShared(ctx, list, "Shopify has not approved the app for protected customer data: ask for that in the app's settings at Shopify")
 }
 
 // notShared passes a list over. What the shop never shared is not mirrored: that
@@ -285,32 +302,43 @@ func (r *reading) metafields() {
 	r.complete[mirror.KindMetafield], r.complete[mirror.KindMetafieldSet] = true, true
 }
 
-// apply writes a page: the records, what drifted, that they were read, and how far the list is.
+// apply writes a page, and how far the list is.
 func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress) error {
 	next := *at
 	next.Cursor, next.Done = page.Next, page.Next == ""
-	keys := make([]mirror.Key, 0, len(page.Observations))
-	for _, o := range page.Observations {
-		if o.Content != nil {
+	if err := r.write(ctx, page.Observations, at, next, func(*store.Tx) error { return nil }); err != nil {
+		return fmt.Errorf("apply a page: %w", err)
+	}
+	return nil
+}
+
+// write stores what was read: the records, what drifted, that they were read,
+// how far the list is, and what also does, in one transaction.
+func (r *reading) write(ctx context.Context, observations []mirror.Observation, at *ListProgress, next ListProgress, also func(*store.Tx) error) error {
+	keys := make([]mirror.Key, 0, len(observations))
+	for _, o := range observations {
+		// The others are no objects: nobody looks for what they lack.
+		if info := mirror.InfoOf(o.Key.Kind); o.Content != nil && string(info.Kind) == info.Type {
 			keys = append(keys, o.Key)
-			if mirror.InfoOf(o.Key.Kind).Of == "" {
-				next.Rows++
-			}
+			next.Rows++
 		}
 	}
-	err := r.Store.Update(ctx, func(tx *store.Tx) error {
-		steps, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: page.Observations, CompleteRead: r.run.StartedAt}, mirror.At(r.Now()))
+	return r.Store.Update(ctx, func(tx *store.Tx) error {
+		steps, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: observations, CompleteRead: r.run.StartedAt}, mirror.At(r.Now()))
 		if err != nil {
 			return err
 		}
 		if err := tx.MarkRead(r.run.ID, keys); err != nil {
 			return err
 		}
-		r.noteAhead(steps)
+		r.noteAhead(heardSince(steps, heardSlack))
 		if r.run.Kind == "poll" {
-			if err := r.noteDrift(tx, steps); err != nil {
+			if err := r.noteDrift(tx, heardSince(steps, 0)); err != nil {
 				return err
 			}
+		}
+		if err := also(tx); err != nil {
+			return err
 		}
 		was := *at
 		*at = next
@@ -320,10 +348,6 @@ func (r *reading) apply(ctx context.Context, page shopify.Page, at *ListProgress
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("apply a page: %w", err)
-	}
-	return nil
 }
 
 // noteDrift stores how the copy differed from what was read. What moves without

@@ -160,7 +160,7 @@ func TestInterruptedPollGoesOnWhereItWas(t *testing.T) {
 		config.Audit = func(context.Context, store.Shop) error { return nil }
 		client := *http.DefaultClient
 		client.Transport = beforeRequest(func() {
-			if pages++; pages > 3 {
+			if pages++; pages > 6 { // Four are counts, which are asked for anew until the routes are chosen.
 				cancel()
 			}
 		})

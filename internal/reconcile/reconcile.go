@@ -39,6 +39,15 @@ type Config struct {
 	// owed. Default: defaultPatience.
 	Patience time.Duration
 
+	// BulkFrom is the estimate, in points, of what reading all lists by pages
+	// would cost, above which bulk operations read them. Default: what the
+	// shop's full budget holds.
+	BulkFrom int64
+
+	// BulkStall bounds how long a bulk operation may stand still before it is
+	// canceled. Default: defaultBulkStall.
+	BulkStall time.Duration
+
 	Now func() time.Time
 	Log *slog.Logger
 }

@@ -15,6 +15,44 @@ var _ = registerList(List{
 	Page: func(ctx context.Context, c *Client, cursor string) (Page, error) {
 		return listCollections(ctx, c, cursor, nil, "ID")
 	},
+	Bulk: &Bulk{
+		Query: admin.BulkCollections_Operation, Root: mirror.KindCollection, PageCost: 184, PageRows: 50,
+		Count: func(ctx context.Context, c *Client) (Count, error) {
+			data, err := admin.CountCollections(ctx, c.query())
+			if err != nil {
+				return Count{}, err
+			}
+			return countOf(data.CollectionsCount), nil
+		},
+		line: func(k *collector, line BulkLine) error {
+			switch line.ID.Object() {
+			case "Collection":
+				var c admin.CollectionContent
+				if err := line.decode(&c); err != nil {
+					return err
+				}
+				k.stage(line, smart(c.Sources))
+				return k.collectionContent(c)
+			case "Product":
+				k.stage(line, nil)
+				return nil
+			case "Metafield":
+				return k.metafieldLine(line)
+			default:
+				return line.unexpected()
+			}
+		},
+		gather: func(k *collector, g Gathered) error {
+			members := mirror.CollectionMembers{ProductIDs: mirror.SortedIDs(g.ids("Product"))}
+			if err := g.decode(&members.Smart); err != nil {
+				return err
+			}
+			if err := k.present(g.Owner, members); err != nil {
+				return err
+			}
+			return k.metafieldSet(g.Owner, g.ids("Metafield"))
+		},
+	},
 })
 
 var _ = registerSweep(Sweep{
@@ -56,11 +94,14 @@ var _ = registerRead(mirror.ReadCollection, reader{
 	},
 })
 
-func (k *collector) collection(ctx context.Context, c admin.CollectionFields) error {
-	err := k.present(c.Id, mirror.Collection{
+func (k *collector) collectionContent(c admin.CollectionContent) error {
+	return k.present(c.Id, mirror.Collection{
 		Title: c.Title, Handle: c.Handle, DescriptionHTML: c.DescriptionHtml, SortOrder: c.SortOrder, UpdatedAt: c.UpdatedAt,
 	})
-	if err != nil {
+}
+
+func (k *collector) collection(ctx context.Context, c admin.CollectionFields) error {
+	if err := k.collectionContent(c.CollectionContent); err != nil {
 		return err
 	}
 	var members []mirror.GID
@@ -70,7 +111,7 @@ func (k *collector) collection(ctx context.Context, c admin.CollectionFields) er
 		}
 	}
 	take(c.Products.Nodes)
-	err = readOn(c.Products.PageInfo, func(after string) (admin.PageEnd, error) {
+	err := readOn(c.Products.PageInfo, func(after string) (admin.PageEnd, error) {
 		data, err := admin.MoreCollectionProducts(ctx, k.q, c.Id, after)
 		if err != nil {
 			return admin.PageEnd{}, err
@@ -95,14 +136,14 @@ func (k *collector) collection(ctx context.Context, c admin.CollectionFields) er
 // or takes over other collections' members. Collection.ruleSet would be one
 // field, but is deprecated since 2026-07 for sources, and cannot express a
 // collection that is made of sub-collections (Admin API 2026-10, Collection.sources).
-func smart(sources []admin.CollectionFieldsSourcesCollectionSource) bool {
+func smart(sources []admin.CollectionContentSourcesCollectionSource) bool {
 	for _, source := range sources {
 		switch s := source.(type) {
-		case *admin.CollectionFieldsSourcesCollectionConditionsSource:
+		case *admin.CollectionContentSourcesCollectionConditionsSource:
 			if len(s.Inclusion.Conditions) > 0 {
 				return true
 			}
-		case *admin.CollectionFieldsSourcesCollectionSubCollectionsSource:
+		case *admin.CollectionContentSourcesCollectionSubCollectionsSource:
 			return true
 		}
 	}

@@ -189,7 +189,7 @@ var _ = registerRead(mirror.ReadLevel, reader{
 	},
 })
 
-func (k *collector) restOfLevels(ctx context.Context, item mirror.GID, first admin.LevelPage) ([]admin.LevelPageNodesInventoryLevel, error) {
+func (k *collector) restOfLevels(ctx context.Context, item mirror.GID, first admin.LevelPage) ([]admin.LevelFields, error) {
 	levels := first.Nodes
 	err := readOn(first.PageInfo, func(after string) (admin.PageEnd, error) {
 		data, err := admin.MoreItemLevels(ctx, k.q, item, after)
@@ -217,7 +217,7 @@ func (k *collector) item(i admin.ItemFields) error {
 
 // level observes a level. One that is inactive, or at an inactive location,
 // counts as absent: a list leaves it out, a read by id says so.
-func (k *collector) level(l admin.LevelPageNodesInventoryLevel) error {
+func (k *collector) level(l admin.LevelFields) error {
 	id := mirror.LevelID(l.Item.Id, l.Location.Id)
 	if !l.IsActive || !l.Location.IsActive {
 		if k.source == mirror.FromID {

@@ -61,12 +61,30 @@ func (k *collector) metafields(ctx context.Context, owner mirror.GID, first admi
 	ids := make([]mirror.GID, len(all))
 	for i, m := range all {
 		ids[i] = m.Id
-		err := k.present(m.Id, mirror.Metafield{
-			OwnerID: owner, Namespace: m.Namespace, Key: m.Key, Type: m.Type, Value: m.Value, UpdatedAt: m.UpdatedAt,
-		})
-		if err != nil {
+		if err := k.metafield(owner, m); err != nil {
 			return err
 		}
 	}
+	return k.metafieldSet(owner, ids)
+}
+
+func (k *collector) metafield(owner mirror.GID, m admin.MetafieldFields) error {
+	return k.present(m.Id, mirror.Metafield{
+		OwnerID: owner, Namespace: m.Namespace, Key: m.Key, Type: m.Type, Value: m.Value, UpdatedAt: m.UpdatedAt,
+	})
+}
+
+func (k *collector) metafieldSet(owner mirror.GID, ids []mirror.GID) error {
 	return k.present(owner, mirror.MetafieldSet{MetafieldIDs: mirror.SortedIDs(ids)})
+}
+
+// metafieldLine is a metafield's line in a file: it is whole by itself, the
+// list that it belongs to is not.
+func (k *collector) metafieldLine(line BulkLine) error {
+	var m admin.MetafieldFields
+	if err := line.decode(&m); err != nil {
+		return err
+	}
+	k.stage(line, nil)
+	return k.metafield(line.Parent, m)
 }

@@ -1,7 +1,9 @@
 package shopify
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify/admin"
@@ -18,7 +20,59 @@ var _ = registerList(List{
 	Page: func(ctx context.Context, c *Client, cursor string) (Page, error) {
 		return listOrders(ctx, c, cursor, nil, "ID")
 	},
+	Bulk: &Bulk{
+		Query: admin.BulkOrders_Operation, Root: mirror.KindOrder, PageCost: 121, PageRows: 50,
+		Count: func(ctx context.Context, c *Client) (Count, error) {
+			data, err := admin.CountOrders(ctx, c.query())
+			if err != nil {
+				return Count{}, err
+			}
+			return countOf(data.OrdersCount), nil
+		},
+		line: func(k *collector, line BulkLine) error {
+			switch line.ID.Object() {
+			case "Order": // One record with its line items, so all of it waits.
+				var o admin.OrderContent
+				if err := line.decode(&o); err != nil {
+					return err
+				}
+				k.stage(line, o)
+				return k.orderDerived(o)
+			case "LineItem":
+				var l admin.LineItemFields
+				if err := line.decode(&l); err != nil {
+					return err
+				}
+				k.stage(line, l)
+				return nil
+			default:
+				return line.unexpected()
+			}
+		},
+		gather: gatherOrder,
+	},
 })
+
+// gatherOrder puts an order together. Lines of a file come in any order, and
+// line items say nothing of theirs; their numbers grow in the order in which
+// they were added, which is the order that the order's own list has.
+func gatherOrder(k *collector, g Gathered) error {
+	var o admin.OrderContent
+	if err := g.decode(&o); err != nil {
+		return err
+	}
+	lines := make([]admin.LineItemFields, len(g.Children))
+	for i, child := range g.Children {
+		if err := child.decode(&lines[i]); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(lines, func(a, b admin.LineItemFields) int {
+		x, y := a.Id.Number(), b.Id.Number()
+		return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
+	})
+	return k.wholeOrder(o, lines)
+}
 
 var _ = registerSweep(Sweep{
 	Name: "orders", rank: 8, Scopes: []string{"read_orders"},
@@ -75,6 +129,13 @@ func (k *collector) order(ctx context.Context, o admin.OrderFields) error {
 	if err != nil {
 		return err
 	}
+	if err := k.wholeOrder(o.OrderContent, lines); err != nil {
+		return err
+	}
+	return k.orderDerived(o.OrderContent)
+}
+
+func (k *collector) wholeOrder(o admin.OrderContent, lines []admin.LineItemFields) error {
 	content := mirror.Order{
 		Name:         o.Name,
 		CreatedAt:    o.CreatedAt,
@@ -92,9 +153,10 @@ func (k *collector) order(ctx context.Context, o admin.OrderFields) error {
 			content.LineItems[i].VariantID = &line.Variant.Id
 		}
 	}
-	if err := k.present(o.Id, content); err != nil {
-		return err
-	}
+	return k.present(o.Id, content)
+}
+
+func (k *collector) orderDerived(o admin.OrderContent) error {
 	return k.present(o.Id, mirror.OrderDerived{
 		DisplayFinancialStatus: o.DisplayFinancialStatus, DisplayFulfillmentStatus: o.DisplayFulfillmentStatus,
 	})

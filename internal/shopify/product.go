@@ -15,6 +15,44 @@ var _ = registerList(List{
 	Page: func(ctx context.Context, c *Client, cursor string) (Page, error) {
 		return listProducts(ctx, c, cursor, nil, "ID")
 	},
+	Bulk: &Bulk{
+		Query: admin.BulkProducts_Operation, Root: mirror.KindProduct, PageCost: 245, PageRows: 100,
+		Count: func(ctx context.Context, c *Client) (Count, error) {
+			data, err := admin.CountProducts(ctx, c.query())
+			if err != nil {
+				return Count{}, err
+			}
+			return countOf(data.ProductsCount), nil
+		},
+		line: func(k *collector, line BulkLine) error {
+			switch line.ID.Object() {
+			case "Product":
+				var p admin.ProductContent
+				if err := line.decode(&p); err != nil {
+					return err
+				}
+				k.stage(line, p.UpdatedAt)
+				return k.productContent(p)
+			case "ProductVariant":
+				k.stage(line, nil)
+				return nil
+			case "Metafield":
+				return k.metafieldLine(line)
+			default:
+				return line.unexpected()
+			}
+		},
+		gather: func(k *collector, g Gathered) error {
+			set := mirror.ProductVariantSet{VariantIDs: mirror.SortedIDs(g.ids("ProductVariant"))}
+			if err := g.decode(&set.UpdatedAt); err != nil {
+				return err
+			}
+			if err := k.present(g.Owner, set); err != nil {
+				return err
+			}
+			return k.metafieldSet(g.Owner, g.ids("Metafield"))
+		},
+	},
 })
 
 var _ = registerSweep(Sweep{
@@ -113,6 +151,13 @@ func (k *collector) wholeProduct(ctx context.Context, p *admin.ReadProductsNodes
 
 // product observes what a product is, what is derived of it, and its metafields.
 func (k *collector) product(ctx context.Context, p admin.ProductFields) error {
+	if err := k.productContent(p.ProductContent); err != nil {
+		return err
+	}
+	return k.metafields(ctx, p.Id, p.Metafields)
+}
+
+func (k *collector) productContent(p admin.ProductContent) error {
 	content := mirror.Product{
 		Title:           p.Title,
 		Handle:          p.Handle,
@@ -135,10 +180,7 @@ func (k *collector) product(ctx context.Context, p admin.ProductFields) error {
 	if err := k.present(p.Id, content); err != nil {
 		return err
 	}
-	if err := k.productDerived(p.ProductDerivedFields); err != nil {
-		return err
-	}
-	return k.metafields(ctx, p.Id, p.Metafields)
+	return k.productDerived(p.ProductDerivedFields)
 }
 
 func (k *collector) variantSet(p admin.ProductFields, ids []mirror.GID) error {

@@ -33,6 +33,9 @@ type List struct {
 	// Page reads the page after cursor; the empty cursor starts.
 	Page func(ctx context.Context, c *Client, cursor string) (Page, error)
 
+	// Bulk is the list's form as a bulk operation; nil where pages alone read it.
+	Bulk *Bulk
+
 	rank int // Lists are read by rank: parents before children.
 }
 
@@ -190,14 +193,23 @@ var errGone = errors.New("the object is gone")
 
 // collector gathers what one series of operations observed.
 type collector struct {
-	q      *query
+	q      *query // Nil for lines of a file: then at is their asOf.
+	at     mirror.Instant
 	source mirror.Source
 	out    []mirror.Observation
 	found  map[mirror.GID]bool // By read by id: what was answered.
+	staged []Staged            // By lines of a file: what must wait until it is believed.
+}
+
+func (k *collector) asOf() mirror.Instant {
+	if k.q == nil {
+		return k.at
+	}
+	return k.q.AsOf()
 }
 
 func (k *collector) present(id mirror.GID, content mirror.Content) error {
-	asOf := k.q.AsOf()
+	asOf := k.asOf()
 	observation, err := mirror.Present(id, content, k.source, asOf, asOf)
 	if err != nil {
 		return err
@@ -210,7 +222,7 @@ func (k *collector) present(id mirror.GID, content mirror.Content) error {
 }
 
 func (k *collector) absent(key mirror.Key) {
-	asOf := k.q.AsOf()
+	asOf := k.asOf()
 	k.out = append(k.out, mirror.Absent(key, k.source, asOf, asOf))
 	if k.found != nil {
 		k.found[key.ID] = true

@@ -155,15 +155,15 @@ func TestReadByIDGivesEverythingOrAnError(t *testing.T) {
 }
 
 func TestSmart(t *testing.T) {
-	conditions := func(n int) admin.CollectionFieldsSourcesCollectionSource {
-		source := new(admin.CollectionFieldsSourcesCollectionConditionsSource)
+	conditions := func(n int) admin.CollectionContentSourcesCollectionSource {
+		source := new(admin.CollectionContentSourcesCollectionConditionsSource)
 		for range n {
 			source.Inclusion.Conditions = append(source.Inclusion.Conditions, []byte(`{}`))
 		}
 		return source
 	}
-	sub := new(admin.CollectionFieldsSourcesCollectionSubCollectionsSource)
-	type sources = []admin.CollectionFieldsSourcesCollectionSource
+	sub := new(admin.CollectionContentSourcesCollectionSubCollectionsSource)
+	type sources = []admin.CollectionContentSourcesCollectionSource
 	for _, tt := range []struct {
 		name    string
 		sources sources

@@ -19,7 +19,44 @@ var _ = registerList(List{
 	Page: func(ctx context.Context, c *Client, cursor string) (Page, error) {
 		return listVariants(ctx, c, cursor, nil)
 	},
+	Bulk: &Bulk{
+		Query: admin.BulkVariants_Operation, Root: mirror.KindProductVariant, PageCost: 299, PageRows: 100,
+		Count: func(ctx context.Context, c *Client) (Count, error) {
+			data, err := admin.CountVariants(ctx, c.query())
+			if err != nil {
+				return Count{}, err
+			}
+			return countOf(data.ProductVariantsCount), nil
+		},
+		line: func(k *collector, line BulkLine) error {
+			switch line.ID.Object() {
+			case "ProductVariant":
+				var v variantNode
+				if err := line.decode(&v); err != nil {
+					return err
+				}
+				k.stage(line, nil)
+				if err := k.variantContent(v.VariantContent); err != nil {
+					return err
+				}
+				return k.item(v.InventoryItem.ItemFields)
+			case "InventoryLevel": // Whole by itself: it names its item and location.
+				var l admin.LevelFields
+				if err := line.decode(&l); err != nil {
+					return err
+				}
+				return k.level(l)
+			case "Metafield":
+				return k.metafieldLine(line)
+			default:
+				return line.unexpected()
+			}
+		},
+		gather: func(k *collector, g Gathered) error { return k.metafieldSet(g.Owner, g.ids("Metafield")) },
+	},
 })
+
+type variantNode = admin.BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant
 
 var _ = registerSweep(Sweep{
 	Name: "variants", rank: 3, Scopes: []string{"read_products", "read_inventory", "read_locations"},
@@ -78,6 +115,13 @@ var _ = registerRead(mirror.ReadVariant, reader{
 
 // variant observes a variant, what is derived of it, and its metafields.
 func (k *collector) variant(ctx context.Context, v admin.VariantFields) error {
+	if err := k.variantContent(v.VariantContent); err != nil {
+		return err
+	}
+	return k.metafields(ctx, v.Id, v.Metafields)
+}
+
+func (k *collector) variantContent(v admin.VariantContent) error {
 	content := mirror.ProductVariant{
 		ProductID:       v.Product.Id,
 		InventoryItemID: v.InventoryItem.Id,
@@ -98,10 +142,7 @@ func (k *collector) variant(ctx context.Context, v admin.VariantFields) error {
 	if err := k.present(v.Id, content); err != nil {
 		return err
 	}
-	if err := k.variantDerived(v.VariantDerivedFields); err != nil {
-		return err
-	}
-	return k.metafields(ctx, v.Id, v.Metafields)
+	return k.variantDerived(v.VariantDerivedFields)
 }
 
 func (k *collector) variantDerived(v admin.VariantDerivedFields) error {

@@ -11,7 +11,7 @@ type Run struct {
 	ID              int64
 	ShopID          int64
 	Kind            string // import or poll.
-	Reason          string // connect, schedule or manual.
+	Reason          string // connect, scopes, schedule, manual or by pages.
 	State           RunState
 	AcceptDeletions bool // The operator let deletions beyond the fuse through.
 	QueuedAt        mirror.Instant
@@ -125,11 +125,17 @@ func (t *Tx) CountRead(run int64, kind mirror.Kind) (int64, error) {
 	return n, err
 }
 
-// ForgetRead drops up to limit of what MarkRead noted for runs that are over,
-// and says how many.
+// ForgetRead drops up to limit of what MarkRead noted, and as much of what Stage
+// kept, for runs that are over, and says how many.
 func (t *Tx) ForgetRead(limit int) (int64, error) {
-	return t.exec(`DELETE FROM run_records WHERE (run_id, kind, id) IN (SELECT u.run_id, u.kind, u.id FROM run_records u
+	marks, err := t.exec(`DELETE FROM run_records WHERE (run_id, kind, id) IN (SELECT u.run_id, u.kind, u.id FROM run_records u
 		JOIN runs r ON r.id = u.run_id WHERE r.state IN ('ok', 'partial', 'failed') LIMIT $1)`, limit)
+	if err != nil {
+		return 0, err
+	}
+	staged, err := t.exec(`DELETE FROM staged WHERE (run_id, list, owner, child) IN (SELECT s.run_id, s.list, s.owner, s.child FROM staged s
+		JOIN runs r ON r.id = s.run_id WHERE r.state IN ('ok', 'partial', 'failed') LIMIT $1)`, limit)
+	return marks + staged, err
 }
 
 // DropOld deletes up to limit entries of the change feed, and of the drift of

@@ -109,6 +109,7 @@ func (t *Tx) EraseShop(shop int64) error {
 		`DELETE FROM product_tokens WHERE rowid IN (SELECT rowid FROM product_search WHERE shop_id = $1)`,
 		`DELETE FROM product_offers WHERE product IN (SELECT rowid FROM product_search WHERE shop_id = $1)`,
 		`DELETE FROM run_records WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
+		`DELETE FROM staged WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
 		`DELETE FROM drift WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
 		`DELETE FROM sessions WHERE scope = 'connected:' || (SELECT domain FROM shops WHERE id = $1)`,
 	}

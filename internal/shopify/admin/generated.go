@@ -35,6 +35,1582 @@ func (v *AmountFieldsAmountMoneyV2) GetAmount() mirror.Decimal { return v.Amount
 // GetCurrencyCode returns AmountFieldsAmountMoneyV2.CurrencyCode, and is useful for accessing the field via an interface.
 func (v *AmountFieldsAmountMoneyV2) GetCurrencyCode() string { return v.CurrencyCode }
 
+// BulkCollectionsCollectionsCollectionConnection includes the requested fields of the GraphQL type CollectionConnection.
+type BulkCollectionsCollectionsCollectionConnection struct {
+	Edges []BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdge `json:"edges"`
+}
+
+// GetEdges returns BulkCollectionsCollectionsCollectionConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnection) GetEdges() []BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdge {
+	return v.Edges
+}
+
+// BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdge includes the requested fields of the GraphQL type CollectionEdge.
+type BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdge struct {
+	Node BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection `json:"node"`
+}
+
+// GetNode returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdge) GetNode() BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection {
+	return v.Node
+}
+
+// BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection includes the requested fields of the GraphQL type Collection.
+type BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection struct {
+	Id                mirror.GID `json:"id"`
+	CollectionContent `json:"-"`
+	Products          BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnection     `json:"products"`
+	Metafields        BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnection `json:"metafields"`
+}
+
+// GetId returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.Id, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetProducts returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.Products, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetProducts() BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnection {
+	return v.Products
+}
+
+// GetMetafields returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.Metafields, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetMetafields() BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnection {
+	return v.Metafields
+}
+
+// GetTitle returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.Title, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetTitle() string {
+	return v.CollectionContent.Title
+}
+
+// GetHandle returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.Handle, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetHandle() string {
+	return v.CollectionContent.Handle
+}
+
+// GetDescriptionHtml returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetDescriptionHtml() string {
+	return v.CollectionContent.DescriptionHtml
+}
+
+// GetSortOrder returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.SortOrder, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetSortOrder() string {
+	return v.CollectionContent.SortOrder
+}
+
+// GetUpdatedAt returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetUpdatedAt() mirror.Time {
+	return v.CollectionContent.UpdatedAt
+}
+
+// GetSources returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.Sources, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) GetSources() []CollectionContentSourcesCollectionSource {
+	return v.CollectionContent.Sources
+}
+
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.CollectionContent)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection struct {
+	Id mirror.GID `json:"id"`
+
+	Products BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnection `json:"products"`
+
+	Metafields BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnection `json:"metafields"`
+
+	Title string `json:"title"`
+
+	Handle string `json:"handle"`
+
+	DescriptionHtml string `json:"descriptionHtml"`
+
+	SortOrder string `json:"sortOrder"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	Sources []json.RawMessage `json:"sources"`
+}
+
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection) __premarshalJSON() (*__premarshalBulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection, error) {
+	var retval __premarshalBulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection
+
+	retval.Id = v.Id
+	retval.Products = v.Products
+	retval.Metafields = v.Metafields
+	retval.Title = v.CollectionContent.Title
+	retval.Handle = v.CollectionContent.Handle
+	retval.DescriptionHtml = v.CollectionContent.DescriptionHtml
+	retval.SortOrder = v.CollectionContent.SortOrder
+	retval.UpdatedAt = v.CollectionContent.UpdatedAt
+	{
+
+		dst := &retval.Sources
+		src := v.CollectionContent.Sources
+		*dst = make(
+			[]json.RawMessage,
+			len(src))
+		for i, src := range src {
+			dst := &(*dst)[i]
+			var err error
+			*dst, err = __marshalCollectionContentSourcesCollectionSource(
+				&src)
+			if err != nil {
+				return nil, fmt.Errorf(
+					"unable to marshal BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollection.CollectionContent.Sources: %w", err)
+			}
+		}
+	}
+	return &retval, nil
+}
+
+// BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnection includes the requested fields of the GraphQL type MetafieldConnection.
+type BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnection struct {
+	Edges []BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdge `json:"edges"`
+}
+
+// GetEdges returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnection) GetEdges() []BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdge {
+	return v.Edges
+}
+
+// BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdge includes the requested fields of the GraphQL type MetafieldEdge.
+type BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdge struct {
+	Node BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield `json:"node"`
+}
+
+// GetNode returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdge) GetNode() BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield {
+	return v.Node
+}
+
+// BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield includes the requested fields of the GraphQL type Metafield.
+type BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield struct {
+	Id              mirror.GID `json:"id"`
+	MetafieldFields `json:"-"`
+}
+
+// GetId returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Id, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetNamespace returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Namespace, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetNamespace() string {
+	return v.MetafieldFields.Namespace
+}
+
+// GetKey returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Key, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetKey() string {
+	return v.MetafieldFields.Key
+}
+
+// GetType returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Type, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetType() string {
+	return v.MetafieldFields.Type
+}
+
+// GetValue returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Value, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetValue() string {
+	return v.MetafieldFields.Value
+}
+
+// GetUpdatedAt returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetUpdatedAt() mirror.Time {
+	return v.MetafieldFields.UpdatedAt
+}
+
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.MetafieldFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield struct {
+	Id mirror.GID `json:"id"`
+
+	Namespace string `json:"namespace"`
+
+	Key string `json:"key"`
+
+	Type string `json:"type"`
+
+	Value string `json:"value"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) __premarshalJSON() (*__premarshalBulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield, error) {
+	var retval __premarshalBulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield
+
+	retval.Id = v.Id
+	retval.Namespace = v.MetafieldFields.Namespace
+	retval.Key = v.MetafieldFields.Key
+	retval.Type = v.MetafieldFields.Type
+	retval.Value = v.MetafieldFields.Value
+	retval.UpdatedAt = v.MetafieldFields.UpdatedAt
+	return &retval, nil
+}
+
+// BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnection includes the requested fields of the GraphQL type ProductConnection.
+type BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnection struct {
+	Edges []BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdge `json:"edges"`
+}
+
+// GetEdges returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnection) GetEdges() []BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdge {
+	return v.Edges
+}
+
+// BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdge includes the requested fields of the GraphQL type ProductEdge.
+type BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdge struct {
+	Node BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdgeNodeProduct `json:"node"`
+}
+
+// GetNode returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdge) GetNode() BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdgeNodeProduct {
+	return v.Node
+}
+
+// BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdgeNodeProduct includes the requested fields of the GraphQL type Product.
+type BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdgeNodeProduct struct {
+	Id mirror.GID `json:"id"`
+}
+
+// GetId returns BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdgeNodeProduct.Id, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsCollectionsCollectionConnectionEdgesCollectionEdgeNodeCollectionProductsProductConnectionEdgesProductEdgeNodeProduct) GetId() mirror.GID {
+	return v.Id
+}
+
+// BulkCollectionsResponse is returned by BulkCollections on success.
+type BulkCollectionsResponse struct {
+	Collections BulkCollectionsCollectionsCollectionConnection `json:"collections"`
+}
+
+// GetCollections returns BulkCollectionsResponse.Collections, and is useful for accessing the field via an interface.
+func (v *BulkCollectionsResponse) GetCollections() BulkCollectionsCollectionsCollectionConnection {
+	return v.Collections
+}
+
+// BulkFields includes the GraphQL fields of BulkOperation requested by the fragment BulkFields.
+type BulkFields struct {
+	Id              mirror.GID      `json:"id"`
+	Status          string          `json:"status"`
+	ErrorCode       *string         `json:"errorCode"`
+	CreatedAt       mirror.Time     `json:"createdAt"`
+	ObjectCount     mirror.Decimal  `json:"objectCount"`
+	RootObjectCount mirror.Decimal  `json:"rootObjectCount"`
+	FileSize        *mirror.Decimal `json:"fileSize"`
+	Url             *string         `json:"url"`
+	PartialDataUrl  *string         `json:"partialDataUrl"`
+}
+
+// GetId returns BulkFields.Id, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetId() mirror.GID { return v.Id }
+
+// GetStatus returns BulkFields.Status, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetStatus() string { return v.Status }
+
+// GetErrorCode returns BulkFields.ErrorCode, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetErrorCode() *string { return v.ErrorCode }
+
+// GetCreatedAt returns BulkFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetCreatedAt() mirror.Time { return v.CreatedAt }
+
+// GetObjectCount returns BulkFields.ObjectCount, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetObjectCount() mirror.Decimal { return v.ObjectCount }
+
+// GetRootObjectCount returns BulkFields.RootObjectCount, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetRootObjectCount() mirror.Decimal { return v.RootObjectCount }
+
+// GetFileSize returns BulkFields.FileSize, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetFileSize() *mirror.Decimal { return v.FileSize }
+
+// GetUrl returns BulkFields.Url, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetUrl() *string { return v.Url }
+
+// GetPartialDataUrl returns BulkFields.PartialDataUrl, and is useful for accessing the field via an interface.
+func (v *BulkFields) GetPartialDataUrl() *string { return v.PartialDataUrl }
+
+// BulkOrdersOrdersOrderConnection includes the requested fields of the GraphQL type OrderConnection.
+type BulkOrdersOrdersOrderConnection struct {
+	Edges []BulkOrdersOrdersOrderConnectionEdgesOrderEdge `json:"edges"`
+}
+
+// GetEdges returns BulkOrdersOrdersOrderConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnection) GetEdges() []BulkOrdersOrdersOrderConnectionEdgesOrderEdge {
+	return v.Edges
+}
+
+// BulkOrdersOrdersOrderConnectionEdgesOrderEdge includes the requested fields of the GraphQL type OrderEdge.
+type BulkOrdersOrdersOrderConnectionEdgesOrderEdge struct {
+	Node BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder `json:"node"`
+}
+
+// GetNode returns BulkOrdersOrdersOrderConnectionEdgesOrderEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdge) GetNode() BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder {
+	return v.Node
+}
+
+// BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder includes the requested fields of the GraphQL type Order.
+type BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder struct {
+	Id           mirror.GID `json:"id"`
+	OrderContent `json:"-"`
+	LineItems    BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnection `json:"lineItems"`
+}
+
+// GetId returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.Id, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetId() mirror.GID { return v.Id }
+
+// GetLineItems returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.LineItems, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetLineItems() BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnection {
+	return v.LineItems
+}
+
+// GetName returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.Name, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetName() string {
+	return v.OrderContent.Name
+}
+
+// GetCreatedAt returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.CreatedAt, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetCreatedAt() mirror.Time {
+	return v.OrderContent.CreatedAt
+}
+
+// GetUpdatedAt returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetUpdatedAt() mirror.Time {
+	return v.OrderContent.UpdatedAt
+}
+
+// GetCancelledAt returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.CancelledAt, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetCancelledAt() *mirror.Time {
+	return v.OrderContent.CancelledAt
+}
+
+// GetCurrencyCode returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.CurrencyCode, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetCurrencyCode() string {
+	return v.OrderContent.CurrencyCode
+}
+
+// GetTotalPriceSet returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.TotalPriceSet, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetTotalPriceSet() OrderContentTotalPriceSetMoneyBag {
+	return v.OrderContent.TotalPriceSet
+}
+
+// GetNote returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.Note, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetNote() *string {
+	return v.OrderContent.Note
+}
+
+// GetTags returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.Tags, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetTags() []string {
+	return v.OrderContent.Tags
+}
+
+// GetDisplayFinancialStatus returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.DisplayFinancialStatus, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetDisplayFinancialStatus() *string {
+	return v.OrderContent.DisplayFinancialStatus
+}
+
+// GetDisplayFulfillmentStatus returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder.DisplayFulfillmentStatus, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) GetDisplayFulfillmentStatus() string {
+	return v.OrderContent.DisplayFulfillmentStatus
+}
+
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.OrderContent)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder struct {
+	Id mirror.GID `json:"id"`
+
+	LineItems BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnection `json:"lineItems"`
+
+	Name string `json:"name"`
+
+	CreatedAt mirror.Time `json:"createdAt"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	CancelledAt *mirror.Time `json:"cancelledAt"`
+
+	CurrencyCode string `json:"currencyCode"`
+
+	TotalPriceSet OrderContentTotalPriceSetMoneyBag `json:"totalPriceSet"`
+
+	Note *string `json:"note"`
+
+	Tags []string `json:"tags"`
+
+	DisplayFinancialStatus *string `json:"displayFinancialStatus"`
+
+	DisplayFulfillmentStatus string `json:"displayFulfillmentStatus"`
+}
+
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder) __premarshalJSON() (*__premarshalBulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder, error) {
+	var retval __premarshalBulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrder
+
+	retval.Id = v.Id
+	retval.LineItems = v.LineItems
+	retval.Name = v.OrderContent.Name
+	retval.CreatedAt = v.OrderContent.CreatedAt
+	retval.UpdatedAt = v.OrderContent.UpdatedAt
+	retval.CancelledAt = v.OrderContent.CancelledAt
+	retval.CurrencyCode = v.OrderContent.CurrencyCode
+	retval.TotalPriceSet = v.OrderContent.TotalPriceSet
+	retval.Note = v.OrderContent.Note
+	retval.Tags = v.OrderContent.Tags
+	retval.DisplayFinancialStatus = v.OrderContent.DisplayFinancialStatus
+	retval.DisplayFulfillmentStatus = v.OrderContent.DisplayFulfillmentStatus
+	return &retval, nil
+}
+
+// BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnection includes the requested fields of the GraphQL type LineItemConnection.
+type BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnection struct {
+	Edges []BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdge `json:"edges"`
+}
+
+// GetEdges returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnection) GetEdges() []BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdge {
+	return v.Edges
+}
+
+// BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdge includes the requested fields of the GraphQL type LineItemEdge.
+type BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdge struct {
+	Node BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem `json:"node"`
+}
+
+// GetNode returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdge) GetNode() BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem {
+	return v.Node
+}
+
+// BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem includes the requested fields of the GraphQL type LineItem.
+type BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem struct {
+	Id             mirror.GID `json:"id"`
+	LineItemFields `json:"-"`
+}
+
+// GetId returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem.Id, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetTitle returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem.Title, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem) GetTitle() string {
+	return v.LineItemFields.Title
+}
+
+// GetQuantity returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem.Quantity, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem) GetQuantity() int64 {
+	return v.LineItemFields.Quantity
+}
+
+// GetVariant returns BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem.Variant, and is useful for accessing the field via an interface.
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem) GetVariant() *LineItemFieldsVariantProductVariant {
+	return v.LineItemFields.Variant
+}
+
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.LineItemFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem struct {
+	Id mirror.GID `json:"id"`
+
+	Title string `json:"title"`
+
+	Quantity int64 `json:"quantity"`
+
+	Variant *LineItemFieldsVariantProductVariant `json:"variant"`
+}
+
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem) __premarshalJSON() (*__premarshalBulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem, error) {
+	var retval __premarshalBulkOrdersOrdersOrderConnectionEdgesOrderEdgeNodeOrderLineItemsLineItemConnectionEdgesLineItemEdgeNodeLineItem
+
+	retval.Id = v.Id
+	retval.Title = v.LineItemFields.Title
+	retval.Quantity = v.LineItemFields.Quantity
+	retval.Variant = v.LineItemFields.Variant
+	return &retval, nil
+}
+
+// BulkOrdersResponse is returned by BulkOrders on success.
+type BulkOrdersResponse struct {
+	Orders BulkOrdersOrdersOrderConnection `json:"orders"`
+}
+
+// GetOrders returns BulkOrdersResponse.Orders, and is useful for accessing the field via an interface.
+func (v *BulkOrdersResponse) GetOrders() BulkOrdersOrdersOrderConnection { return v.Orders }
+
+// BulkProductsProductsProductConnection includes the requested fields of the GraphQL type ProductConnection.
+type BulkProductsProductsProductConnection struct {
+	Edges []BulkProductsProductsProductConnectionEdgesProductEdge `json:"edges"`
+}
+
+// GetEdges returns BulkProductsProductsProductConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnection) GetEdges() []BulkProductsProductsProductConnectionEdgesProductEdge {
+	return v.Edges
+}
+
+// BulkProductsProductsProductConnectionEdgesProductEdge includes the requested fields of the GraphQL type ProductEdge.
+type BulkProductsProductsProductConnectionEdgesProductEdge struct {
+	Node BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct `json:"node"`
+}
+
+// GetNode returns BulkProductsProductsProductConnectionEdgesProductEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdge) GetNode() BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct {
+	return v.Node
+}
+
+// BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct includes the requested fields of the GraphQL type Product.
+type BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct struct {
+	Id             mirror.GID `json:"id"`
+	ProductContent `json:"-"`
+	Variants       BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnection `json:"variants"`
+	Metafields     BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnection    `json:"metafields"`
+}
+
+// GetId returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Id, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetVariants returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Variants, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetVariants() BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnection {
+	return v.Variants
+}
+
+// GetMetafields returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Metafields, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetMetafields() BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnection {
+	return v.Metafields
+}
+
+// GetTitle returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Title, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetTitle() string {
+	return v.ProductContent.Title
+}
+
+// GetHandle returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Handle, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetHandle() string {
+	return v.ProductContent.Handle
+}
+
+// GetStatus returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Status, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetStatus() string {
+	return v.ProductContent.Status
+}
+
+// GetVendor returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Vendor, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetVendor() string {
+	return v.ProductContent.Vendor
+}
+
+// GetProductType returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.ProductType, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetProductType() string {
+	return v.ProductContent.ProductType
+}
+
+// GetTags returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Tags, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetTags() []string {
+	return v.ProductContent.Tags
+}
+
+// GetDescriptionHtml returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetDescriptionHtml() string {
+	return v.ProductContent.DescriptionHtml
+}
+
+// GetCreatedAt returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.CreatedAt, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetCreatedAt() mirror.Time {
+	return v.ProductContent.CreatedAt
+}
+
+// GetUpdatedAt returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetUpdatedAt() mirror.Time {
+	return v.ProductContent.UpdatedAt
+}
+
+// GetPublishedAt returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.PublishedAt, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetPublishedAt() *mirror.Time {
+	return v.ProductContent.PublishedAt
+}
+
+// GetTemplateSuffix returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.TemplateSuffix, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetTemplateSuffix() *string {
+	return v.ProductContent.TemplateSuffix
+}
+
+// GetOptions returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.Options, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetOptions() []ProductContentOptionsProductOption {
+	return v.ProductContent.Options
+}
+
+// GetTotalInventory returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.TotalInventory, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetTotalInventory() int64 {
+	return v.ProductContent.ProductDerivedFields.TotalInventory
+}
+
+// GetOnlineStoreUrl returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.OnlineStoreUrl, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetOnlineStoreUrl() *string {
+	return v.ProductContent.ProductDerivedFields.OnlineStoreUrl
+}
+
+// GetFeaturedMedia returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.FeaturedMedia, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) GetFeaturedMedia() *ProductDerivedFieldsFeaturedMedia {
+	return v.ProductContent.ProductDerivedFields.FeaturedMedia
+}
+
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.ProductContent)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct struct {
+	Id mirror.GID `json:"id"`
+
+	Variants BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnection `json:"variants"`
+
+	Metafields BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnection `json:"metafields"`
+
+	Title string `json:"title"`
+
+	Handle string `json:"handle"`
+
+	Status string `json:"status"`
+
+	Vendor string `json:"vendor"`
+
+	ProductType string `json:"productType"`
+
+	Tags []string `json:"tags"`
+
+	DescriptionHtml string `json:"descriptionHtml"`
+
+	CreatedAt mirror.Time `json:"createdAt"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	PublishedAt *mirror.Time `json:"publishedAt"`
+
+	TemplateSuffix *string `json:"templateSuffix"`
+
+	Options []ProductContentOptionsProductOption `json:"options"`
+
+	TotalInventory int64 `json:"totalInventory"`
+
+	OnlineStoreUrl *string `json:"onlineStoreUrl"`
+
+	FeaturedMedia json.RawMessage `json:"featuredMedia"`
+}
+
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct) __premarshalJSON() (*__premarshalBulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct, error) {
+	var retval __premarshalBulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct
+
+	retval.Id = v.Id
+	retval.Variants = v.Variants
+	retval.Metafields = v.Metafields
+	retval.Title = v.ProductContent.Title
+	retval.Handle = v.ProductContent.Handle
+	retval.Status = v.ProductContent.Status
+	retval.Vendor = v.ProductContent.Vendor
+	retval.ProductType = v.ProductContent.ProductType
+	retval.Tags = v.ProductContent.Tags
+	retval.DescriptionHtml = v.ProductContent.DescriptionHtml
+	retval.CreatedAt = v.ProductContent.CreatedAt
+	retval.UpdatedAt = v.ProductContent.UpdatedAt
+	retval.PublishedAt = v.ProductContent.PublishedAt
+	retval.TemplateSuffix = v.ProductContent.TemplateSuffix
+	retval.Options = v.ProductContent.Options
+	retval.TotalInventory = v.ProductContent.ProductDerivedFields.TotalInventory
+	retval.OnlineStoreUrl = v.ProductContent.ProductDerivedFields.OnlineStoreUrl
+	{
+
+		dst := &retval.FeaturedMedia
+		src := v.ProductContent.ProductDerivedFields.FeaturedMedia
+		if src != nil {
+			var err error
+			*dst, err = __marshalProductDerivedFieldsFeaturedMedia(
+				src)
+			if err != nil {
+				return nil, fmt.Errorf(
+					"unable to marshal BulkProductsProductsProductConnectionEdgesProductEdgeNodeProduct.ProductContent.ProductDerivedFields.FeaturedMedia: %w", err)
+			}
+		}
+	}
+	return &retval, nil
+}
+
+// BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnection includes the requested fields of the GraphQL type MetafieldConnection.
+type BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnection struct {
+	Edges []BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdge `json:"edges"`
+}
+
+// GetEdges returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnection) GetEdges() []BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdge {
+	return v.Edges
+}
+
+// BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdge includes the requested fields of the GraphQL type MetafieldEdge.
+type BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdge struct {
+	Node BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield `json:"node"`
+}
+
+// GetNode returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdge) GetNode() BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield {
+	return v.Node
+}
+
+// BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield includes the requested fields of the GraphQL type Metafield.
+type BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield struct {
+	Id              mirror.GID `json:"id"`
+	MetafieldFields `json:"-"`
+}
+
+// GetId returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Id, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetNamespace returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Namespace, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetNamespace() string {
+	return v.MetafieldFields.Namespace
+}
+
+// GetKey returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Key, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetKey() string {
+	return v.MetafieldFields.Key
+}
+
+// GetType returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Type, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetType() string {
+	return v.MetafieldFields.Type
+}
+
+// GetValue returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Value, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetValue() string {
+	return v.MetafieldFields.Value
+}
+
+// GetUpdatedAt returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetUpdatedAt() mirror.Time {
+	return v.MetafieldFields.UpdatedAt
+}
+
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.MetafieldFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield struct {
+	Id mirror.GID `json:"id"`
+
+	Namespace string `json:"namespace"`
+
+	Key string `json:"key"`
+
+	Type string `json:"type"`
+
+	Value string `json:"value"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) __premarshalJSON() (*__premarshalBulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield, error) {
+	var retval __premarshalBulkProductsProductsProductConnectionEdgesProductEdgeNodeProductMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield
+
+	retval.Id = v.Id
+	retval.Namespace = v.MetafieldFields.Namespace
+	retval.Key = v.MetafieldFields.Key
+	retval.Type = v.MetafieldFields.Type
+	retval.Value = v.MetafieldFields.Value
+	retval.UpdatedAt = v.MetafieldFields.UpdatedAt
+	return &retval, nil
+}
+
+// BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnection includes the requested fields of the GraphQL type ProductVariantConnection.
+type BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnection struct {
+	Edges []BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdge `json:"edges"`
+}
+
+// GetEdges returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnection) GetEdges() []BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdge {
+	return v.Edges
+}
+
+// BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdge includes the requested fields of the GraphQL type ProductVariantEdge.
+type BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdge struct {
+	Node BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant `json:"node"`
+}
+
+// GetNode returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdge) GetNode() BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant {
+	return v.Node
+}
+
+// BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant includes the requested fields of the GraphQL type ProductVariant.
+type BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant struct {
+	Id mirror.GID `json:"id"`
+}
+
+// GetId returns BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Id, and is useful for accessing the field via an interface.
+func (v *BulkProductsProductsProductConnectionEdgesProductEdgeNodeProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetId() mirror.GID {
+	return v.Id
+}
+
+// BulkProductsResponse is returned by BulkProducts on success.
+type BulkProductsResponse struct {
+	Products BulkProductsProductsProductConnection `json:"products"`
+}
+
+// GetProducts returns BulkProductsResponse.Products, and is useful for accessing the field via an interface.
+func (v *BulkProductsResponse) GetProducts() BulkProductsProductsProductConnection { return v.Products }
+
+// BulkVariantsProductVariantsProductVariantConnection includes the requested fields of the GraphQL type ProductVariantConnection.
+type BulkVariantsProductVariantsProductVariantConnection struct {
+	Edges []BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdge `json:"edges"`
+}
+
+// GetEdges returns BulkVariantsProductVariantsProductVariantConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnection) GetEdges() []BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdge {
+	return v.Edges
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdge includes the requested fields of the GraphQL type ProductVariantEdge.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdge struct {
+	Node BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant `json:"node"`
+}
+
+// GetNode returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdge) GetNode() BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant {
+	return v.Node
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant includes the requested fields of the GraphQL type ProductVariant.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant struct {
+	Id             mirror.GID `json:"id"`
+	VariantContent `json:"-"`
+	InventoryItem  BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem                 `json:"inventoryItem"`
+	Metafields     BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnection `json:"metafields"`
+}
+
+// GetId returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Id, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetInventoryItem returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.InventoryItem, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetInventoryItem() BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem {
+	return v.InventoryItem
+}
+
+// GetMetafields returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Metafields, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetMetafields() BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnection {
+	return v.Metafields
+}
+
+// GetTitle returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Title, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetTitle() string {
+	return v.VariantContent.Title
+}
+
+// GetSku returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Sku, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetSku() *string {
+	return v.VariantContent.Sku
+}
+
+// GetBarcode returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Barcode, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetBarcode() *string {
+	return v.VariantContent.Barcode
+}
+
+// GetPrice returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Price, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetPrice() mirror.Decimal {
+	return v.VariantContent.Price
+}
+
+// GetCompareAtPrice returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.CompareAtPrice, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetCompareAtPrice() *mirror.Decimal {
+	return v.VariantContent.CompareAtPrice
+}
+
+// GetTaxable returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Taxable, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetTaxable() bool {
+	return v.VariantContent.Taxable
+}
+
+// GetInventoryPolicy returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.InventoryPolicy, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetInventoryPolicy() string {
+	return v.VariantContent.InventoryPolicy
+}
+
+// GetSelectedOptions returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.SelectedOptions, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetSelectedOptions() []VariantContentSelectedOptionsSelectedOption {
+	return v.VariantContent.SelectedOptions
+}
+
+// GetCreatedAt returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.CreatedAt, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetCreatedAt() mirror.Time {
+	return v.VariantContent.CreatedAt
+}
+
+// GetUpdatedAt returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetUpdatedAt() mirror.Time {
+	return v.VariantContent.UpdatedAt
+}
+
+// GetProduct returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Product, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetProduct() VariantContentProduct {
+	return v.VariantContent.Product
+}
+
+// GetPosition returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.Position, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetPosition() int64 {
+	return v.VariantContent.VariantDerivedFields.Position
+}
+
+// GetInventoryQuantity returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.InventoryQuantity, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetInventoryQuantity() *int64 {
+	return v.VariantContent.VariantDerivedFields.InventoryQuantity
+}
+
+// GetAvailableForSale returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant.AvailableForSale, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) GetAvailableForSale() bool {
+	return v.VariantContent.VariantDerivedFields.AvailableForSale
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.VariantContent)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant struct {
+	Id mirror.GID `json:"id"`
+
+	InventoryItem BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem `json:"inventoryItem"`
+
+	Metafields BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnection `json:"metafields"`
+
+	Title string `json:"title"`
+
+	Sku *string `json:"sku"`
+
+	Barcode *string `json:"barcode"`
+
+	Price mirror.Decimal `json:"price"`
+
+	CompareAtPrice *mirror.Decimal `json:"compareAtPrice"`
+
+	Taxable bool `json:"taxable"`
+
+	InventoryPolicy string `json:"inventoryPolicy"`
+
+	SelectedOptions []VariantContentSelectedOptionsSelectedOption `json:"selectedOptions"`
+
+	CreatedAt mirror.Time `json:"createdAt"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	Product VariantContentProduct `json:"product"`
+
+	Position int64 `json:"position"`
+
+	InventoryQuantity *int64 `json:"inventoryQuantity"`
+
+	AvailableForSale bool `json:"availableForSale"`
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant) __premarshalJSON() (*__premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant, error) {
+	var retval __premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant
+
+	retval.Id = v.Id
+	retval.InventoryItem = v.InventoryItem
+	retval.Metafields = v.Metafields
+	retval.Title = v.VariantContent.Title
+	retval.Sku = v.VariantContent.Sku
+	retval.Barcode = v.VariantContent.Barcode
+	retval.Price = v.VariantContent.Price
+	retval.CompareAtPrice = v.VariantContent.CompareAtPrice
+	retval.Taxable = v.VariantContent.Taxable
+	retval.InventoryPolicy = v.VariantContent.InventoryPolicy
+	retval.SelectedOptions = v.VariantContent.SelectedOptions
+	retval.CreatedAt = v.VariantContent.CreatedAt
+	retval.UpdatedAt = v.VariantContent.UpdatedAt
+	retval.Product = v.VariantContent.Product
+	retval.Position = v.VariantContent.VariantDerivedFields.Position
+	retval.InventoryQuantity = v.VariantContent.VariantDerivedFields.InventoryQuantity
+	retval.AvailableForSale = v.VariantContent.VariantDerivedFields.AvailableForSale
+	return &retval, nil
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem includes the requested fields of the GraphQL type InventoryItem.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem struct {
+	Id              mirror.GID `json:"id"`
+	ItemFields      `json:"-"`
+	InventoryLevels BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnection `json:"inventoryLevels"`
+}
+
+// GetId returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem.Id, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetInventoryLevels returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem.InventoryLevels, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) GetInventoryLevels() BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnection {
+	return v.InventoryLevels
+}
+
+// GetSku returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem.Sku, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) GetSku() *string {
+	return v.ItemFields.Sku
+}
+
+// GetTracked returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem.Tracked, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) GetTracked() bool {
+	return v.ItemFields.Tracked
+}
+
+// GetRequiresShipping returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem.RequiresShipping, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) GetRequiresShipping() bool {
+	return v.ItemFields.RequiresShipping
+}
+
+// GetUnitCost returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem.UnitCost, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) GetUnitCost() *ItemFieldsUnitCostMoneyV2 {
+	return v.ItemFields.UnitCost
+}
+
+// GetUpdatedAt returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) GetUpdatedAt() mirror.Time {
+	return v.ItemFields.UpdatedAt
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.ItemFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem struct {
+	Id mirror.GID `json:"id"`
+
+	InventoryLevels BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnection `json:"inventoryLevels"`
+
+	Sku *string `json:"sku"`
+
+	Tracked bool `json:"tracked"`
+
+	RequiresShipping bool `json:"requiresShipping"`
+
+	UnitCost *ItemFieldsUnitCostMoneyV2 `json:"unitCost"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem) __premarshalJSON() (*__premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem, error) {
+	var retval __premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItem
+
+	retval.Id = v.Id
+	retval.InventoryLevels = v.InventoryLevels
+	retval.Sku = v.ItemFields.Sku
+	retval.Tracked = v.ItemFields.Tracked
+	retval.RequiresShipping = v.ItemFields.RequiresShipping
+	retval.UnitCost = v.ItemFields.UnitCost
+	retval.UpdatedAt = v.ItemFields.UpdatedAt
+	return &retval, nil
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnection includes the requested fields of the GraphQL type InventoryLevelConnection.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnection struct {
+	Edges []BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdge `json:"edges"`
+}
+
+// GetEdges returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnection) GetEdges() []BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdge {
+	return v.Edges
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdge includes the requested fields of the GraphQL type InventoryLevelEdge.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdge struct {
+	Node BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel `json:"node"`
+}
+
+// GetNode returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdge) GetNode() BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel {
+	return v.Node
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel includes the requested fields of the GraphQL type InventoryLevel.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel struct {
+	Id          mirror.GID `json:"id"`
+	LevelFields `json:"-"`
+}
+
+// GetId returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel.Id, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetIsActive returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel.IsActive, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) GetIsActive() bool {
+	return v.LevelFields.IsActive
+}
+
+// GetUpdatedAt returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) GetUpdatedAt() mirror.Time {
+	return v.LevelFields.UpdatedAt
+}
+
+// GetItem returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel.Item, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) GetItem() LevelFieldsItemInventoryItem {
+	return v.LevelFields.Item
+}
+
+// GetLocation returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel.Location, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) GetLocation() LevelFieldsLocation {
+	return v.LevelFields.Location
+}
+
+// GetQuantities returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel.Quantities, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) GetQuantities() []LevelFieldsQuantitiesInventoryQuantity {
+	return v.LevelFields.Quantities
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.LevelFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel struct {
+	Id mirror.GID `json:"id"`
+
+	IsActive bool `json:"isActive"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	Item LevelFieldsItemInventoryItem `json:"item"`
+
+	Location LevelFieldsLocation `json:"location"`
+
+	Quantities []LevelFieldsQuantitiesInventoryQuantity `json:"quantities"`
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel) __premarshalJSON() (*__premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel, error) {
+	var retval __premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantInventoryItemInventoryLevelsInventoryLevelConnectionEdgesInventoryLevelEdgeNodeInventoryLevel
+
+	retval.Id = v.Id
+	retval.IsActive = v.LevelFields.IsActive
+	retval.UpdatedAt = v.LevelFields.UpdatedAt
+	retval.Item = v.LevelFields.Item
+	retval.Location = v.LevelFields.Location
+	retval.Quantities = v.LevelFields.Quantities
+	return &retval, nil
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnection includes the requested fields of the GraphQL type MetafieldConnection.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnection struct {
+	Edges []BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdge `json:"edges"`
+}
+
+// GetEdges returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnection.Edges, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnection) GetEdges() []BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdge {
+	return v.Edges
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdge includes the requested fields of the GraphQL type MetafieldEdge.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdge struct {
+	Node BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield `json:"node"`
+}
+
+// GetNode returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdge.Node, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdge) GetNode() BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield {
+	return v.Node
+}
+
+// BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield includes the requested fields of the GraphQL type Metafield.
+type BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield struct {
+	Id              mirror.GID `json:"id"`
+	MetafieldFields `json:"-"`
+}
+
+// GetId returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Id, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetId() mirror.GID {
+	return v.Id
+}
+
+// GetNamespace returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Namespace, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetNamespace() string {
+	return v.MetafieldFields.Namespace
+}
+
+// GetKey returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Key, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetKey() string {
+	return v.MetafieldFields.Key
+}
+
+// GetType returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Type, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetType() string {
+	return v.MetafieldFields.Type
+}
+
+// GetValue returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.Value, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetValue() string {
+	return v.MetafieldFields.Value
+}
+
+// GetUpdatedAt returns BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) GetUpdatedAt() mirror.Time {
+	return v.MetafieldFields.UpdatedAt
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.MetafieldFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield struct {
+	Id mirror.GID `json:"id"`
+
+	Namespace string `json:"namespace"`
+
+	Key string `json:"key"`
+
+	Type string `json:"type"`
+
+	Value string `json:"value"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield) __premarshalJSON() (*__premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield, error) {
+	var retval __premarshalBulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariantMetafieldsMetafieldConnectionEdgesMetafieldEdgeNodeMetafield
+
+	retval.Id = v.Id
+	retval.Namespace = v.MetafieldFields.Namespace
+	retval.Key = v.MetafieldFields.Key
+	retval.Type = v.MetafieldFields.Type
+	retval.Value = v.MetafieldFields.Value
+	retval.UpdatedAt = v.MetafieldFields.UpdatedAt
+	return &retval, nil
+}
+
+// BulkVariantsResponse is returned by BulkVariants on success.
+type BulkVariantsResponse struct {
+	ProductVariants BulkVariantsProductVariantsProductVariantConnection `json:"productVariants"`
+}
+
+// GetProductVariants returns BulkVariantsResponse.ProductVariants, and is useful for accessing the field via an interface.
+func (v *BulkVariantsResponse) GetProductVariants() BulkVariantsProductVariantsProductVariantConnection {
+	return v.ProductVariants
+}
+
+// CancelBulkBulkOperationCancelBulkOperationCancelPayload includes the requested fields of the GraphQL type BulkOperationCancelPayload.
+type CancelBulkBulkOperationCancelBulkOperationCancelPayload struct {
+	BulkOperation *BulkFields       `json:"bulkOperation"`
+	UserErrors    []UserErrorFields `json:"userErrors"`
+}
+
+// GetBulkOperation returns CancelBulkBulkOperationCancelBulkOperationCancelPayload.BulkOperation, and is useful for accessing the field via an interface.
+func (v *CancelBulkBulkOperationCancelBulkOperationCancelPayload) GetBulkOperation() *BulkFields {
+	return v.BulkOperation
+}
+
+// GetUserErrors returns CancelBulkBulkOperationCancelBulkOperationCancelPayload.UserErrors, and is useful for accessing the field via an interface.
+func (v *CancelBulkBulkOperationCancelBulkOperationCancelPayload) GetUserErrors() []UserErrorFields {
+	return v.UserErrors
+}
+
+// CancelBulkResponse is returned by CancelBulk on success.
+type CancelBulkResponse struct {
+	BulkOperationCancel *CancelBulkBulkOperationCancelBulkOperationCancelPayload `json:"bulkOperationCancel"`
+}
+
+// GetBulkOperationCancel returns CancelBulkResponse.BulkOperationCancel, and is useful for accessing the field via an interface.
+func (v *CancelBulkResponse) GetBulkOperationCancel() *CancelBulkBulkOperationCancelBulkOperationCancelPayload {
+	return v.BulkOperationCancel
+}
+
 // ChangedItemsInventoryItemsInventoryItemConnection includes the requested fields of the GraphQL type InventoryItemConnection.
 type ChangedItemsInventoryItemsInventoryItemConnection struct {
 	Nodes    []ItemFields `json:"nodes"`
@@ -93,58 +1669,50 @@ type CodePageNodesDiscountRedeemCode struct {
 // GetCode returns CodePageNodesDiscountRedeemCode.Code, and is useful for accessing the field via an interface.
 func (v *CodePageNodesDiscountRedeemCode) GetCode() string { return v.Code }
 
-// CollectionFields includes the GraphQL fields of Collection requested by the fragment CollectionFields.
-type CollectionFields struct {
-	Id              mirror.GID                                `json:"id"`
-	Title           string                                    `json:"title"`
-	Handle          string                                    `json:"handle"`
-	DescriptionHtml string                                    `json:"descriptionHtml"`
-	SortOrder       string                                    `json:"sortOrder"`
-	UpdatedAt       mirror.Time                               `json:"updatedAt"`
-	Sources         []CollectionFieldsSourcesCollectionSource `json:"-"`
-	Products        ProductIDPage                             `json:"products"`
-	Metafields      MetafieldPage                             `json:"metafields"`
+// CollectionContent includes the GraphQL fields of Collection requested by the fragment CollectionContent.
+type CollectionContent struct {
+	Id              mirror.GID                                 `json:"id"`
+	Title           string                                     `json:"title"`
+	Handle          string                                     `json:"handle"`
+	DescriptionHtml string                                     `json:"descriptionHtml"`
+	SortOrder       string                                     `json:"sortOrder"`
+	UpdatedAt       mirror.Time                                `json:"updatedAt"`
+	Sources         []CollectionContentSourcesCollectionSource `json:"-"`
 }
 
-// GetId returns CollectionFields.Id, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetId() mirror.GID { return v.Id }
+// GetId returns CollectionContent.Id, and is useful for accessing the field via an interface.
+func (v *CollectionContent) GetId() mirror.GID { return v.Id }
 
-// GetTitle returns CollectionFields.Title, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetTitle() string { return v.Title }
+// GetTitle returns CollectionContent.Title, and is useful for accessing the field via an interface.
+func (v *CollectionContent) GetTitle() string { return v.Title }
 
-// GetHandle returns CollectionFields.Handle, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetHandle() string { return v.Handle }
+// GetHandle returns CollectionContent.Handle, and is useful for accessing the field via an interface.
+func (v *CollectionContent) GetHandle() string { return v.Handle }
 
-// GetDescriptionHtml returns CollectionFields.DescriptionHtml, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetDescriptionHtml() string { return v.DescriptionHtml }
+// GetDescriptionHtml returns CollectionContent.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *CollectionContent) GetDescriptionHtml() string { return v.DescriptionHtml }
 
-// GetSortOrder returns CollectionFields.SortOrder, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetSortOrder() string { return v.SortOrder }
+// GetSortOrder returns CollectionContent.SortOrder, and is useful for accessing the field via an interface.
+func (v *CollectionContent) GetSortOrder() string { return v.SortOrder }
 
-// GetUpdatedAt returns CollectionFields.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+// GetUpdatedAt returns CollectionContent.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *CollectionContent) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
 
-// GetSources returns CollectionFields.Sources, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetSources() []CollectionFieldsSourcesCollectionSource { return v.Sources }
+// GetSources returns CollectionContent.Sources, and is useful for accessing the field via an interface.
+func (v *CollectionContent) GetSources() []CollectionContentSourcesCollectionSource { return v.Sources }
 
-// GetProducts returns CollectionFields.Products, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetProducts() ProductIDPage { return v.Products }
-
-// GetMetafields returns CollectionFields.Metafields, and is useful for accessing the field via an interface.
-func (v *CollectionFields) GetMetafields() MetafieldPage { return v.Metafields }
-
-func (v *CollectionFields) UnmarshalJSON(b []byte) error {
+func (v *CollectionContent) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
 		return nil
 	}
 
 	var firstPass struct {
-		*CollectionFields
+		*CollectionContent
 		Sources []json.RawMessage `json:"sources"`
 		graphql.NoUnmarshalJSON
 	}
-	firstPass.CollectionFields = v
+	firstPass.CollectionContent = v
 
 	err := json.Unmarshal(b, &firstPass)
 	if err != nil {
@@ -155,16 +1723,16 @@ func (v *CollectionFields) UnmarshalJSON(b []byte) error {
 		dst := &v.Sources
 		src := firstPass.Sources
 		*dst = make(
-			[]CollectionFieldsSourcesCollectionSource,
+			[]CollectionContentSourcesCollectionSource,
 			len(src))
 		for i, src := range src {
 			dst := &(*dst)[i]
 			if len(src) != 0 && string(src) != "null" {
-				err = __unmarshalCollectionFieldsSourcesCollectionSource(
+				err = __unmarshalCollectionContentSourcesCollectionSource(
 					src, dst)
 				if err != nil {
 					return fmt.Errorf(
-						"unable to unmarshal CollectionFields.Sources: %w", err)
+						"unable to unmarshal CollectionContent.Sources: %w", err)
 				}
 			}
 		}
@@ -172,7 +1740,7 @@ func (v *CollectionFields) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-type __premarshalCollectionFields struct {
+type __premarshalCollectionContent struct {
 	Id mirror.GID `json:"id"`
 
 	Title string `json:"title"`
@@ -186,13 +1754,9 @@ type __premarshalCollectionFields struct {
 	UpdatedAt mirror.Time `json:"updatedAt"`
 
 	Sources []json.RawMessage `json:"sources"`
-
-	Products ProductIDPage `json:"products"`
-
-	Metafields MetafieldPage `json:"metafields"`
 }
 
-func (v *CollectionFields) MarshalJSON() ([]byte, error) {
+func (v *CollectionContent) MarshalJSON() ([]byte, error) {
 	premarshaled, err := v.__premarshalJSON()
 	if err != nil {
 		return nil, err
@@ -200,8 +1764,8 @@ func (v *CollectionFields) MarshalJSON() ([]byte, error) {
 	return json.Marshal(premarshaled)
 }
 
-func (v *CollectionFields) __premarshalJSON() (*__premarshalCollectionFields, error) {
-	var retval __premarshalCollectionFields
+func (v *CollectionContent) __premarshalJSON() (*__premarshalCollectionContent, error) {
+	var retval __premarshalCollectionContent
 
 	retval.Id = v.Id
 	retval.Title = v.Title
@@ -219,60 +1783,58 @@ func (v *CollectionFields) __premarshalJSON() (*__premarshalCollectionFields, er
 		for i, src := range src {
 			dst := &(*dst)[i]
 			var err error
-			*dst, err = __marshalCollectionFieldsSourcesCollectionSource(
+			*dst, err = __marshalCollectionContentSourcesCollectionSource(
 				&src)
 			if err != nil {
 				return nil, fmt.Errorf(
-					"unable to marshal CollectionFields.Sources: %w", err)
+					"unable to marshal CollectionContent.Sources: %w", err)
 			}
 		}
 	}
-	retval.Products = v.Products
-	retval.Metafields = v.Metafields
 	return &retval, nil
 }
 
-// CollectionFieldsSourcesCollectionConditionsSource includes the requested fields of the GraphQL type CollectionConditionsSource.
-type CollectionFieldsSourcesCollectionConditionsSource struct {
-	Typename  *string                                                                             `json:"__typename"`
-	Inclusion CollectionFieldsSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion `json:"inclusion"`
+// CollectionContentSourcesCollectionConditionsSource includes the requested fields of the GraphQL type CollectionConditionsSource.
+type CollectionContentSourcesCollectionConditionsSource struct {
+	Typename  *string                                                                              `json:"__typename"`
+	Inclusion CollectionContentSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion `json:"inclusion"`
 }
 
-// GetTypename returns CollectionFieldsSourcesCollectionConditionsSource.Typename, and is useful for accessing the field via an interface.
-func (v *CollectionFieldsSourcesCollectionConditionsSource) GetTypename() *string { return v.Typename }
+// GetTypename returns CollectionContentSourcesCollectionConditionsSource.Typename, and is useful for accessing the field via an interface.
+func (v *CollectionContentSourcesCollectionConditionsSource) GetTypename() *string { return v.Typename }
 
-// GetInclusion returns CollectionFieldsSourcesCollectionConditionsSource.Inclusion, and is useful for accessing the field via an interface.
-func (v *CollectionFieldsSourcesCollectionConditionsSource) GetInclusion() CollectionFieldsSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion {
+// GetInclusion returns CollectionContentSourcesCollectionConditionsSource.Inclusion, and is useful for accessing the field via an interface.
+func (v *CollectionContentSourcesCollectionConditionsSource) GetInclusion() CollectionContentSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion {
 	return v.Inclusion
 }
 
-// CollectionFieldsSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion includes the requested fields of the GraphQL type CollectionSourceInclusion.
-type CollectionFieldsSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion struct {
+// CollectionContentSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion includes the requested fields of the GraphQL type CollectionSourceInclusion.
+type CollectionContentSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion struct {
 	Conditions []json.RawMessage `json:"conditions"`
 }
 
-// GetConditions returns CollectionFieldsSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion.Conditions, and is useful for accessing the field via an interface.
-func (v *CollectionFieldsSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion) GetConditions() []json.RawMessage {
+// GetConditions returns CollectionContentSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion.Conditions, and is useful for accessing the field via an interface.
+func (v *CollectionContentSourcesCollectionConditionsSourceInclusionCollectionSourceInclusion) GetConditions() []json.RawMessage {
 	return v.Conditions
 }
 
-// CollectionFieldsSourcesCollectionSource includes the requested fields of the GraphQL interface CollectionSource.
+// CollectionContentSourcesCollectionSource includes the requested fields of the GraphQL interface CollectionSource.
 //
-// CollectionFieldsSourcesCollectionSource is implemented by the following types:
-// CollectionFieldsSourcesCollectionConditionsSource
-// CollectionFieldsSourcesCollectionSubCollectionsSource
-type CollectionFieldsSourcesCollectionSource interface {
-	implementsGraphQLInterfaceCollectionFieldsSourcesCollectionSource()
+// CollectionContentSourcesCollectionSource is implemented by the following types:
+// CollectionContentSourcesCollectionConditionsSource
+// CollectionContentSourcesCollectionSubCollectionsSource
+type CollectionContentSourcesCollectionSource interface {
+	implementsGraphQLInterfaceCollectionContentSourcesCollectionSource()
 	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
 	GetTypename() *string
 }
 
-func (v *CollectionFieldsSourcesCollectionConditionsSource) implementsGraphQLInterfaceCollectionFieldsSourcesCollectionSource() {
+func (v *CollectionContentSourcesCollectionConditionsSource) implementsGraphQLInterfaceCollectionContentSourcesCollectionSource() {
 }
-func (v *CollectionFieldsSourcesCollectionSubCollectionsSource) implementsGraphQLInterfaceCollectionFieldsSourcesCollectionSource() {
+func (v *CollectionContentSourcesCollectionSubCollectionsSource) implementsGraphQLInterfaceCollectionContentSourcesCollectionSource() {
 }
 
-func __unmarshalCollectionFieldsSourcesCollectionSource(b []byte, v *CollectionFieldsSourcesCollectionSource) error {
+func __unmarshalCollectionContentSourcesCollectionSource(b []byte, v *CollectionContentSourcesCollectionSource) error {
 	if string(b) == "null" {
 		return nil
 	}
@@ -287,56 +1849,177 @@ func __unmarshalCollectionFieldsSourcesCollectionSource(b []byte, v *CollectionF
 
 	switch tn.TypeName {
 	case "CollectionConditionsSource":
-		*v = new(CollectionFieldsSourcesCollectionConditionsSource)
+		*v = new(CollectionContentSourcesCollectionConditionsSource)
 		return json.Unmarshal(b, *v)
 	case "CollectionSubCollectionsSource":
-		*v = new(CollectionFieldsSourcesCollectionSubCollectionsSource)
+		*v = new(CollectionContentSourcesCollectionSubCollectionsSource)
 		return json.Unmarshal(b, *v)
 	case "":
 		return fmt.Errorf(
 			"response was missing CollectionSource.__typename")
 	default:
 		return fmt.Errorf(
-			`unexpected concrete type for CollectionFieldsSourcesCollectionSource: "%v"`, tn.TypeName)
+			`unexpected concrete type for CollectionContentSourcesCollectionSource: "%v"`, tn.TypeName)
 	}
 }
 
-func __marshalCollectionFieldsSourcesCollectionSource(v *CollectionFieldsSourcesCollectionSource) ([]byte, error) {
+func __marshalCollectionContentSourcesCollectionSource(v *CollectionContentSourcesCollectionSource) ([]byte, error) {
 
 	var typename string
 	switch v := (*v).(type) {
-	case *CollectionFieldsSourcesCollectionConditionsSource:
+	case *CollectionContentSourcesCollectionConditionsSource:
 		typename = "CollectionConditionsSource"
 
 		result := struct {
 			TypeName string `json:"__typename"`
-			*CollectionFieldsSourcesCollectionConditionsSource
+			*CollectionContentSourcesCollectionConditionsSource
 		}{typename, v}
 		return json.Marshal(result)
-	case *CollectionFieldsSourcesCollectionSubCollectionsSource:
+	case *CollectionContentSourcesCollectionSubCollectionsSource:
 		typename = "CollectionSubCollectionsSource"
 
 		result := struct {
 			TypeName string `json:"__typename"`
-			*CollectionFieldsSourcesCollectionSubCollectionsSource
+			*CollectionContentSourcesCollectionSubCollectionsSource
 		}{typename, v}
 		return json.Marshal(result)
 	case nil:
 		return []byte("null"), nil
 	default:
 		return nil, fmt.Errorf(
-			`unexpected concrete type for CollectionFieldsSourcesCollectionSource: "%T"`, v)
+			`unexpected concrete type for CollectionContentSourcesCollectionSource: "%T"`, v)
 	}
 }
 
-// CollectionFieldsSourcesCollectionSubCollectionsSource includes the requested fields of the GraphQL type CollectionSubCollectionsSource.
-type CollectionFieldsSourcesCollectionSubCollectionsSource struct {
+// CollectionContentSourcesCollectionSubCollectionsSource includes the requested fields of the GraphQL type CollectionSubCollectionsSource.
+type CollectionContentSourcesCollectionSubCollectionsSource struct {
 	Typename *string `json:"__typename"`
 }
 
-// GetTypename returns CollectionFieldsSourcesCollectionSubCollectionsSource.Typename, and is useful for accessing the field via an interface.
-func (v *CollectionFieldsSourcesCollectionSubCollectionsSource) GetTypename() *string {
+// GetTypename returns CollectionContentSourcesCollectionSubCollectionsSource.Typename, and is useful for accessing the field via an interface.
+func (v *CollectionContentSourcesCollectionSubCollectionsSource) GetTypename() *string {
 	return v.Typename
+}
+
+// CollectionFields includes the GraphQL fields of Collection requested by the fragment CollectionFields.
+type CollectionFields struct {
+	CollectionContent `json:"-"`
+	Products          ProductIDPage `json:"products"`
+	Metafields        MetafieldPage `json:"metafields"`
+}
+
+// GetProducts returns CollectionFields.Products, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetProducts() ProductIDPage { return v.Products }
+
+// GetMetafields returns CollectionFields.Metafields, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetMetafields() MetafieldPage { return v.Metafields }
+
+// GetId returns CollectionFields.Id, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetId() mirror.GID { return v.CollectionContent.Id }
+
+// GetTitle returns CollectionFields.Title, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetTitle() string { return v.CollectionContent.Title }
+
+// GetHandle returns CollectionFields.Handle, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetHandle() string { return v.CollectionContent.Handle }
+
+// GetDescriptionHtml returns CollectionFields.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetDescriptionHtml() string { return v.CollectionContent.DescriptionHtml }
+
+// GetSortOrder returns CollectionFields.SortOrder, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetSortOrder() string { return v.CollectionContent.SortOrder }
+
+// GetUpdatedAt returns CollectionFields.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetUpdatedAt() mirror.Time { return v.CollectionContent.UpdatedAt }
+
+// GetSources returns CollectionFields.Sources, and is useful for accessing the field via an interface.
+func (v *CollectionFields) GetSources() []CollectionContentSourcesCollectionSource {
+	return v.CollectionContent.Sources
+}
+
+func (v *CollectionFields) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*CollectionFields
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.CollectionFields = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.CollectionContent)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalCollectionFields struct {
+	Products ProductIDPage `json:"products"`
+
+	Metafields MetafieldPage `json:"metafields"`
+
+	Id mirror.GID `json:"id"`
+
+	Title string `json:"title"`
+
+	Handle string `json:"handle"`
+
+	DescriptionHtml string `json:"descriptionHtml"`
+
+	SortOrder string `json:"sortOrder"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	Sources []json.RawMessage `json:"sources"`
+}
+
+func (v *CollectionFields) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *CollectionFields) __premarshalJSON() (*__premarshalCollectionFields, error) {
+	var retval __premarshalCollectionFields
+
+	retval.Products = v.Products
+	retval.Metafields = v.Metafields
+	retval.Id = v.CollectionContent.Id
+	retval.Title = v.CollectionContent.Title
+	retval.Handle = v.CollectionContent.Handle
+	retval.DescriptionHtml = v.CollectionContent.DescriptionHtml
+	retval.SortOrder = v.CollectionContent.SortOrder
+	retval.UpdatedAt = v.CollectionContent.UpdatedAt
+	{
+
+		dst := &retval.Sources
+		src := v.CollectionContent.Sources
+		*dst = make(
+			[]json.RawMessage,
+			len(src))
+		for i, src := range src {
+			dst := &(*dst)[i]
+			var err error
+			*dst, err = __marshalCollectionContentSourcesCollectionSource(
+				&src)
+			if err != nil {
+				return nil, fmt.Errorf(
+					"unable to marshal CollectionFields.CollectionContent.Sources: %w", err)
+			}
+		}
+	}
+	return &retval, nil
 }
 
 // CollectionIDPage includes the GraphQL fields of CollectionConnection requested by the fragment CollectionIDPage.
@@ -358,6 +2041,50 @@ type CollectionIDPageNodesCollection struct {
 
 // GetId returns CollectionIDPageNodesCollection.Id, and is useful for accessing the field via an interface.
 func (v *CollectionIDPageNodesCollection) GetId() mirror.GID { return v.Id }
+
+// CountCollectionsResponse is returned by CountCollections on success.
+type CountCollectionsResponse struct {
+	CollectionsCount *CountFields `json:"collectionsCount"`
+}
+
+// GetCollectionsCount returns CountCollectionsResponse.CollectionsCount, and is useful for accessing the field via an interface.
+func (v *CountCollectionsResponse) GetCollectionsCount() *CountFields { return v.CollectionsCount }
+
+// Each count at the top costs 10. Without a limit it would end at 10,000.
+type CountFields struct {
+	Count     int64  `json:"count"`
+	Precision string `json:"precision"`
+}
+
+// GetCount returns CountFields.Count, and is useful for accessing the field via an interface.
+func (v *CountFields) GetCount() int64 { return v.Count }
+
+// GetPrecision returns CountFields.Precision, and is useful for accessing the field via an interface.
+func (v *CountFields) GetPrecision() string { return v.Precision }
+
+// CountOrdersResponse is returned by CountOrders on success.
+type CountOrdersResponse struct {
+	OrdersCount *CountFields `json:"ordersCount"`
+}
+
+// GetOrdersCount returns CountOrdersResponse.OrdersCount, and is useful for accessing the field via an interface.
+func (v *CountOrdersResponse) GetOrdersCount() *CountFields { return v.OrdersCount }
+
+// CountProductsResponse is returned by CountProducts on success.
+type CountProductsResponse struct {
+	ProductsCount *CountFields `json:"productsCount"`
+}
+
+// GetProductsCount returns CountProductsResponse.ProductsCount, and is useful for accessing the field via an interface.
+func (v *CountProductsResponse) GetProductsCount() *CountFields { return v.ProductsCount }
+
+// CountVariantsResponse is returned by CountVariants on success.
+type CountVariantsResponse struct {
+	ProductVariantsCount *CountFields `json:"productVariantsCount"`
+}
+
+// GetProductVariantsCount returns CountVariantsResponse.ProductVariantsCount, and is useful for accessing the field via an interface.
+func (v *CountVariantsResponse) GetProductVariantsCount() *CountFields { return v.ProductVariantsCount }
 
 // CreateSubscriptionResponse is returned by CreateSubscription on success.
 type CreateSubscriptionResponse struct {
@@ -2288,126 +4015,116 @@ func (v *ItemVariantPageNodesProductVariantProduct) __premarshalJSON() (*__prema
 }
 
 // Cost of one level: 1 + item 1 + location 1 + quantities 1 = 4.
-type LevelPage struct {
-	Nodes    []LevelPageNodesInventoryLevel `json:"nodes"`
-	PageInfo PageEnd                        `json:"pageInfo"`
+type LevelFields struct {
+	Id         mirror.GID                               `json:"id"`
+	IsActive   bool                                     `json:"isActive"`
+	UpdatedAt  mirror.Time                              `json:"updatedAt"`
+	Item       LevelFieldsItemInventoryItem             `json:"item"`
+	Location   LevelFieldsLocation                      `json:"location"`
+	Quantities []LevelFieldsQuantitiesInventoryQuantity `json:"quantities"`
 }
 
-// GetNodes returns LevelPage.Nodes, and is useful for accessing the field via an interface.
-func (v *LevelPage) GetNodes() []LevelPageNodesInventoryLevel { return v.Nodes }
+// GetId returns LevelFields.Id, and is useful for accessing the field via an interface.
+func (v *LevelFields) GetId() mirror.GID { return v.Id }
 
-// GetPageInfo returns LevelPage.PageInfo, and is useful for accessing the field via an interface.
-func (v *LevelPage) GetPageInfo() PageEnd { return v.PageInfo }
+// GetIsActive returns LevelFields.IsActive, and is useful for accessing the field via an interface.
+func (v *LevelFields) GetIsActive() bool { return v.IsActive }
 
-// LevelPageNodesInventoryLevel includes the requested fields of the GraphQL type InventoryLevel.
-type LevelPageNodesInventoryLevel struct {
-	Id         mirror.GID                                                `json:"id"`
-	IsActive   bool                                                      `json:"isActive"`
-	UpdatedAt  mirror.Time                                               `json:"updatedAt"`
-	Item       LevelPageNodesInventoryLevelItemInventoryItem             `json:"item"`
-	Location   LevelPageNodesInventoryLevelLocation                      `json:"location"`
-	Quantities []LevelPageNodesInventoryLevelQuantitiesInventoryQuantity `json:"quantities"`
-}
+// GetUpdatedAt returns LevelFields.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *LevelFields) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
 
-// GetId returns LevelPageNodesInventoryLevel.Id, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevel) GetId() mirror.GID { return v.Id }
+// GetItem returns LevelFields.Item, and is useful for accessing the field via an interface.
+func (v *LevelFields) GetItem() LevelFieldsItemInventoryItem { return v.Item }
 
-// GetIsActive returns LevelPageNodesInventoryLevel.IsActive, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevel) GetIsActive() bool { return v.IsActive }
+// GetLocation returns LevelFields.Location, and is useful for accessing the field via an interface.
+func (v *LevelFields) GetLocation() LevelFieldsLocation { return v.Location }
 
-// GetUpdatedAt returns LevelPageNodesInventoryLevel.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevel) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+// GetQuantities returns LevelFields.Quantities, and is useful for accessing the field via an interface.
+func (v *LevelFields) GetQuantities() []LevelFieldsQuantitiesInventoryQuantity { return v.Quantities }
 
-// GetItem returns LevelPageNodesInventoryLevel.Item, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevel) GetItem() LevelPageNodesInventoryLevelItemInventoryItem {
-	return v.Item
-}
-
-// GetLocation returns LevelPageNodesInventoryLevel.Location, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevel) GetLocation() LevelPageNodesInventoryLevelLocation {
-	return v.Location
-}
-
-// GetQuantities returns LevelPageNodesInventoryLevel.Quantities, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevel) GetQuantities() []LevelPageNodesInventoryLevelQuantitiesInventoryQuantity {
-	return v.Quantities
-}
-
-// LevelPageNodesInventoryLevelItemInventoryItem includes the requested fields of the GraphQL type InventoryItem.
-type LevelPageNodesInventoryLevelItemInventoryItem struct {
+// LevelFieldsItemInventoryItem includes the requested fields of the GraphQL type InventoryItem.
+type LevelFieldsItemInventoryItem struct {
 	Id mirror.GID `json:"id"`
 }
 
-// GetId returns LevelPageNodesInventoryLevelItemInventoryItem.Id, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevelItemInventoryItem) GetId() mirror.GID { return v.Id }
+// GetId returns LevelFieldsItemInventoryItem.Id, and is useful for accessing the field via an interface.
+func (v *LevelFieldsItemInventoryItem) GetId() mirror.GID { return v.Id }
 
-// LevelPageNodesInventoryLevelLocation includes the requested fields of the GraphQL type Location.
-type LevelPageNodesInventoryLevelLocation struct {
+// LevelFieldsLocation includes the requested fields of the GraphQL type Location.
+type LevelFieldsLocation struct {
 	Id       mirror.GID `json:"id"`
 	IsActive bool       `json:"isActive"`
 }
 
-// GetId returns LevelPageNodesInventoryLevelLocation.Id, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevelLocation) GetId() mirror.GID { return v.Id }
+// GetId returns LevelFieldsLocation.Id, and is useful for accessing the field via an interface.
+func (v *LevelFieldsLocation) GetId() mirror.GID { return v.Id }
 
-// GetIsActive returns LevelPageNodesInventoryLevelLocation.IsActive, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevelLocation) GetIsActive() bool { return v.IsActive }
+// GetIsActive returns LevelFieldsLocation.IsActive, and is useful for accessing the field via an interface.
+func (v *LevelFieldsLocation) GetIsActive() bool { return v.IsActive }
 
-// LevelPageNodesInventoryLevelQuantitiesInventoryQuantity includes the requested fields of the GraphQL type InventoryQuantity.
-type LevelPageNodesInventoryLevelQuantitiesInventoryQuantity struct {
+// LevelFieldsQuantitiesInventoryQuantity includes the requested fields of the GraphQL type InventoryQuantity.
+type LevelFieldsQuantitiesInventoryQuantity struct {
 	Name     string `json:"name"`
 	Quantity int64  `json:"quantity"`
 }
 
-// GetName returns LevelPageNodesInventoryLevelQuantitiesInventoryQuantity.Name, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevelQuantitiesInventoryQuantity) GetName() string { return v.Name }
+// GetName returns LevelFieldsQuantitiesInventoryQuantity.Name, and is useful for accessing the field via an interface.
+func (v *LevelFieldsQuantitiesInventoryQuantity) GetName() string { return v.Name }
 
-// GetQuantity returns LevelPageNodesInventoryLevelQuantitiesInventoryQuantity.Quantity, and is useful for accessing the field via an interface.
-func (v *LevelPageNodesInventoryLevelQuantitiesInventoryQuantity) GetQuantity() int64 {
-	return v.Quantity
+// GetQuantity returns LevelFieldsQuantitiesInventoryQuantity.Quantity, and is useful for accessing the field via an interface.
+func (v *LevelFieldsQuantitiesInventoryQuantity) GetQuantity() int64 { return v.Quantity }
+
+// LevelPage includes the GraphQL fields of InventoryLevelConnection requested by the fragment LevelPage.
+type LevelPage struct {
+	Nodes    []LevelFields `json:"nodes"`
+	PageInfo PageEnd       `json:"pageInfo"`
 }
 
-// LineItemPage includes the GraphQL fields of LineItemConnection requested by the fragment LineItemPage.
-type LineItemPage struct {
-	Nodes    []LineItemPageNodesLineItem `json:"nodes"`
-	PageInfo PageEnd                     `json:"pageInfo"`
+// GetNodes returns LevelPage.Nodes, and is useful for accessing the field via an interface.
+func (v *LevelPage) GetNodes() []LevelFields { return v.Nodes }
+
+// GetPageInfo returns LevelPage.PageInfo, and is useful for accessing the field via an interface.
+func (v *LevelPage) GetPageInfo() PageEnd { return v.PageInfo }
+
+// LineItemFields includes the GraphQL fields of LineItem requested by the fragment LineItemFields.
+type LineItemFields struct {
+	Id       mirror.GID                           `json:"id"`
+	Title    string                               `json:"title"`
+	Quantity int64                                `json:"quantity"`
+	Variant  *LineItemFieldsVariantProductVariant `json:"variant"`
 }
 
-// GetNodes returns LineItemPage.Nodes, and is useful for accessing the field via an interface.
-func (v *LineItemPage) GetNodes() []LineItemPageNodesLineItem { return v.Nodes }
+// GetId returns LineItemFields.Id, and is useful for accessing the field via an interface.
+func (v *LineItemFields) GetId() mirror.GID { return v.Id }
 
-// GetPageInfo returns LineItemPage.PageInfo, and is useful for accessing the field via an interface.
-func (v *LineItemPage) GetPageInfo() PageEnd { return v.PageInfo }
+// GetTitle returns LineItemFields.Title, and is useful for accessing the field via an interface.
+func (v *LineItemFields) GetTitle() string { return v.Title }
 
-// LineItemPageNodesLineItem includes the requested fields of the GraphQL type LineItem.
-type LineItemPageNodesLineItem struct {
-	Id       mirror.GID                                      `json:"id"`
-	Title    string                                          `json:"title"`
-	Quantity int64                                           `json:"quantity"`
-	Variant  *LineItemPageNodesLineItemVariantProductVariant `json:"variant"`
-}
+// GetQuantity returns LineItemFields.Quantity, and is useful for accessing the field via an interface.
+func (v *LineItemFields) GetQuantity() int64 { return v.Quantity }
 
-// GetId returns LineItemPageNodesLineItem.Id, and is useful for accessing the field via an interface.
-func (v *LineItemPageNodesLineItem) GetId() mirror.GID { return v.Id }
+// GetVariant returns LineItemFields.Variant, and is useful for accessing the field via an interface.
+func (v *LineItemFields) GetVariant() *LineItemFieldsVariantProductVariant { return v.Variant }
 
-// GetTitle returns LineItemPageNodesLineItem.Title, and is useful for accessing the field via an interface.
-func (v *LineItemPageNodesLineItem) GetTitle() string { return v.Title }
-
-// GetQuantity returns LineItemPageNodesLineItem.Quantity, and is useful for accessing the field via an interface.
-func (v *LineItemPageNodesLineItem) GetQuantity() int64 { return v.Quantity }
-
-// GetVariant returns LineItemPageNodesLineItem.Variant, and is useful for accessing the field via an interface.
-func (v *LineItemPageNodesLineItem) GetVariant() *LineItemPageNodesLineItemVariantProductVariant {
-	return v.Variant
-}
-
-// LineItemPageNodesLineItemVariantProductVariant includes the requested fields of the GraphQL type ProductVariant.
-type LineItemPageNodesLineItemVariantProductVariant struct {
+// LineItemFieldsVariantProductVariant includes the requested fields of the GraphQL type ProductVariant.
+type LineItemFieldsVariantProductVariant struct {
 	Id mirror.GID `json:"id"`
 }
 
-// GetId returns LineItemPageNodesLineItemVariantProductVariant.Id, and is useful for accessing the field via an interface.
-func (v *LineItemPageNodesLineItemVariantProductVariant) GetId() mirror.GID { return v.Id }
+// GetId returns LineItemFieldsVariantProductVariant.Id, and is useful for accessing the field via an interface.
+func (v *LineItemFieldsVariantProductVariant) GetId() mirror.GID { return v.Id }
+
+// LineItemPage includes the GraphQL fields of LineItemConnection requested by the fragment LineItemPage.
+type LineItemPage struct {
+	Nodes    []LineItemFields `json:"nodes"`
+	PageInfo PageEnd          `json:"pageInfo"`
+}
+
+// GetNodes returns LineItemPage.Nodes, and is useful for accessing the field via an interface.
+func (v *LineItemPage) GetNodes() []LineItemFields { return v.Nodes }
+
+// GetPageInfo returns LineItemPage.PageInfo, and is useful for accessing the field via an interface.
+func (v *LineItemPage) GetPageInfo() PageEnd { return v.PageInfo }
 
 // ListCollectionsCollectionsCollectionConnection includes the requested fields of the GraphQL type CollectionConnection.
 type ListCollectionsCollectionsCollectionConnection struct {
@@ -2524,89 +4241,89 @@ func (v *ListProductsProductsProductConnectionNodesProduct) GetVariants() Varian
 	return v.Variants
 }
 
-// GetId returns ListProductsProductsProductConnectionNodesProduct.Id, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetId() mirror.GID {
-	return v.ProductFields.Id
-}
-
-// GetTitle returns ListProductsProductsProductConnectionNodesProduct.Title, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetTitle() string {
-	return v.ProductFields.Title
-}
-
-// GetHandle returns ListProductsProductsProductConnectionNodesProduct.Handle, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetHandle() string {
-	return v.ProductFields.Handle
-}
-
-// GetStatus returns ListProductsProductsProductConnectionNodesProduct.Status, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetStatus() string {
-	return v.ProductFields.Status
-}
-
-// GetVendor returns ListProductsProductsProductConnectionNodesProduct.Vendor, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetVendor() string {
-	return v.ProductFields.Vendor
-}
-
-// GetProductType returns ListProductsProductsProductConnectionNodesProduct.ProductType, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetProductType() string {
-	return v.ProductFields.ProductType
-}
-
-// GetTags returns ListProductsProductsProductConnectionNodesProduct.Tags, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetTags() []string {
-	return v.ProductFields.Tags
-}
-
-// GetDescriptionHtml returns ListProductsProductsProductConnectionNodesProduct.DescriptionHtml, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetDescriptionHtml() string {
-	return v.ProductFields.DescriptionHtml
-}
-
-// GetCreatedAt returns ListProductsProductsProductConnectionNodesProduct.CreatedAt, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetCreatedAt() mirror.Time {
-	return v.ProductFields.CreatedAt
-}
-
-// GetUpdatedAt returns ListProductsProductsProductConnectionNodesProduct.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetUpdatedAt() mirror.Time {
-	return v.ProductFields.UpdatedAt
-}
-
-// GetPublishedAt returns ListProductsProductsProductConnectionNodesProduct.PublishedAt, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetPublishedAt() *mirror.Time {
-	return v.ProductFields.PublishedAt
-}
-
-// GetTemplateSuffix returns ListProductsProductsProductConnectionNodesProduct.TemplateSuffix, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetTemplateSuffix() *string {
-	return v.ProductFields.TemplateSuffix
-}
-
-// GetOptions returns ListProductsProductsProductConnectionNodesProduct.Options, and is useful for accessing the field via an interface.
-func (v *ListProductsProductsProductConnectionNodesProduct) GetOptions() []ProductFieldsOptionsProductOption {
-	return v.ProductFields.Options
-}
-
 // GetMetafields returns ListProductsProductsProductConnectionNodesProduct.Metafields, and is useful for accessing the field via an interface.
 func (v *ListProductsProductsProductConnectionNodesProduct) GetMetafields() MetafieldPage {
 	return v.ProductFields.Metafields
 }
 
+// GetId returns ListProductsProductsProductConnectionNodesProduct.Id, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetId() mirror.GID {
+	return v.ProductFields.ProductContent.Id
+}
+
+// GetTitle returns ListProductsProductsProductConnectionNodesProduct.Title, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetTitle() string {
+	return v.ProductFields.ProductContent.Title
+}
+
+// GetHandle returns ListProductsProductsProductConnectionNodesProduct.Handle, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetHandle() string {
+	return v.ProductFields.ProductContent.Handle
+}
+
+// GetStatus returns ListProductsProductsProductConnectionNodesProduct.Status, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetStatus() string {
+	return v.ProductFields.ProductContent.Status
+}
+
+// GetVendor returns ListProductsProductsProductConnectionNodesProduct.Vendor, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetVendor() string {
+	return v.ProductFields.ProductContent.Vendor
+}
+
+// GetProductType returns ListProductsProductsProductConnectionNodesProduct.ProductType, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetProductType() string {
+	return v.ProductFields.ProductContent.ProductType
+}
+
+// GetTags returns ListProductsProductsProductConnectionNodesProduct.Tags, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetTags() []string {
+	return v.ProductFields.ProductContent.Tags
+}
+
+// GetDescriptionHtml returns ListProductsProductsProductConnectionNodesProduct.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetDescriptionHtml() string {
+	return v.ProductFields.ProductContent.DescriptionHtml
+}
+
+// GetCreatedAt returns ListProductsProductsProductConnectionNodesProduct.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetCreatedAt() mirror.Time {
+	return v.ProductFields.ProductContent.CreatedAt
+}
+
+// GetUpdatedAt returns ListProductsProductsProductConnectionNodesProduct.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetUpdatedAt() mirror.Time {
+	return v.ProductFields.ProductContent.UpdatedAt
+}
+
+// GetPublishedAt returns ListProductsProductsProductConnectionNodesProduct.PublishedAt, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetPublishedAt() *mirror.Time {
+	return v.ProductFields.ProductContent.PublishedAt
+}
+
+// GetTemplateSuffix returns ListProductsProductsProductConnectionNodesProduct.TemplateSuffix, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetTemplateSuffix() *string {
+	return v.ProductFields.ProductContent.TemplateSuffix
+}
+
+// GetOptions returns ListProductsProductsProductConnectionNodesProduct.Options, and is useful for accessing the field via an interface.
+func (v *ListProductsProductsProductConnectionNodesProduct) GetOptions() []ProductContentOptionsProductOption {
+	return v.ProductFields.ProductContent.Options
+}
+
 // GetTotalInventory returns ListProductsProductsProductConnectionNodesProduct.TotalInventory, and is useful for accessing the field via an interface.
 func (v *ListProductsProductsProductConnectionNodesProduct) GetTotalInventory() int64 {
-	return v.ProductFields.ProductDerivedFields.TotalInventory
+	return v.ProductFields.ProductContent.ProductDerivedFields.TotalInventory
 }
 
 // GetOnlineStoreUrl returns ListProductsProductsProductConnectionNodesProduct.OnlineStoreUrl, and is useful for accessing the field via an interface.
 func (v *ListProductsProductsProductConnectionNodesProduct) GetOnlineStoreUrl() *string {
-	return v.ProductFields.ProductDerivedFields.OnlineStoreUrl
+	return v.ProductFields.ProductContent.ProductDerivedFields.OnlineStoreUrl
 }
 
 // GetFeaturedMedia returns ListProductsProductsProductConnectionNodesProduct.FeaturedMedia, and is useful for accessing the field via an interface.
 func (v *ListProductsProductsProductConnectionNodesProduct) GetFeaturedMedia() *ProductDerivedFieldsFeaturedMedia {
-	return v.ProductFields.ProductDerivedFields.FeaturedMedia
+	return v.ProductFields.ProductContent.ProductDerivedFields.FeaturedMedia
 }
 
 func (v *ListProductsProductsProductConnectionNodesProduct) UnmarshalJSON(b []byte) error {
@@ -2637,6 +4354,8 @@ func (v *ListProductsProductsProductConnectionNodesProduct) UnmarshalJSON(b []by
 type __premarshalListProductsProductsProductConnectionNodesProduct struct {
 	Variants VariantIDPage `json:"variants"`
 
+	Metafields MetafieldPage `json:"metafields"`
+
 	Id mirror.GID `json:"id"`
 
 	Title string `json:"title"`
@@ -2661,9 +4380,7 @@ type __premarshalListProductsProductsProductConnectionNodesProduct struct {
 
 	TemplateSuffix *string `json:"templateSuffix"`
 
-	Options []ProductFieldsOptionsProductOption `json:"options"`
-
-	Metafields MetafieldPage `json:"metafields"`
+	Options []ProductContentOptionsProductOption `json:"options"`
 
 	TotalInventory int64 `json:"totalInventory"`
 
@@ -2684,33 +4401,33 @@ func (v *ListProductsProductsProductConnectionNodesProduct) __premarshalJSON() (
 	var retval __premarshalListProductsProductsProductConnectionNodesProduct
 
 	retval.Variants = v.Variants
-	retval.Id = v.ProductFields.Id
-	retval.Title = v.ProductFields.Title
-	retval.Handle = v.ProductFields.Handle
-	retval.Status = v.ProductFields.Status
-	retval.Vendor = v.ProductFields.Vendor
-	retval.ProductType = v.ProductFields.ProductType
-	retval.Tags = v.ProductFields.Tags
-	retval.DescriptionHtml = v.ProductFields.DescriptionHtml
-	retval.CreatedAt = v.ProductFields.CreatedAt
-	retval.UpdatedAt = v.ProductFields.UpdatedAt
-	retval.PublishedAt = v.ProductFields.PublishedAt
-	retval.TemplateSuffix = v.ProductFields.TemplateSuffix
-	retval.Options = v.ProductFields.Options
 	retval.Metafields = v.ProductFields.Metafields
-	retval.TotalInventory = v.ProductFields.ProductDerivedFields.TotalInventory
-	retval.OnlineStoreUrl = v.ProductFields.ProductDerivedFields.OnlineStoreUrl
+	retval.Id = v.ProductFields.ProductContent.Id
+	retval.Title = v.ProductFields.ProductContent.Title
+	retval.Handle = v.ProductFields.ProductContent.Handle
+	retval.Status = v.ProductFields.ProductContent.Status
+	retval.Vendor = v.ProductFields.ProductContent.Vendor
+	retval.ProductType = v.ProductFields.ProductContent.ProductType
+	retval.Tags = v.ProductFields.ProductContent.Tags
+	retval.DescriptionHtml = v.ProductFields.ProductContent.DescriptionHtml
+	retval.CreatedAt = v.ProductFields.ProductContent.CreatedAt
+	retval.UpdatedAt = v.ProductFields.ProductContent.UpdatedAt
+	retval.PublishedAt = v.ProductFields.ProductContent.PublishedAt
+	retval.TemplateSuffix = v.ProductFields.ProductContent.TemplateSuffix
+	retval.Options = v.ProductFields.ProductContent.Options
+	retval.TotalInventory = v.ProductFields.ProductContent.ProductDerivedFields.TotalInventory
+	retval.OnlineStoreUrl = v.ProductFields.ProductContent.ProductDerivedFields.OnlineStoreUrl
 	{
 
 		dst := &retval.FeaturedMedia
-		src := v.ProductFields.ProductDerivedFields.FeaturedMedia
+		src := v.ProductFields.ProductContent.ProductDerivedFields.FeaturedMedia
 		if src != nil {
 			var err error
 			*dst, err = __marshalProductDerivedFieldsFeaturedMedia(
 				src)
 			if err != nil {
 				return nil, fmt.Errorf(
-					"unable to marshal ListProductsProductsProductConnectionNodesProduct.ProductFields.ProductDerivedFields.FeaturedMedia: %w", err)
+					"unable to marshal ListProductsProductsProductConnectionNodesProduct.ProductFields.ProductContent.ProductDerivedFields.FeaturedMedia: %w", err)
 			}
 		}
 	}
@@ -2778,84 +4495,84 @@ func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant)
 	return v.InventoryItem
 }
 
-// GetTitle returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Title, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetTitle() string {
-	return v.VariantFields.Title
-}
-
-// GetSku returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Sku, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetSku() *string {
-	return v.VariantFields.Sku
-}
-
-// GetBarcode returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Barcode, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetBarcode() *string {
-	return v.VariantFields.Barcode
-}
-
-// GetPrice returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Price, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetPrice() mirror.Decimal {
-	return v.VariantFields.Price
-}
-
-// GetCompareAtPrice returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.CompareAtPrice, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetCompareAtPrice() *mirror.Decimal {
-	return v.VariantFields.CompareAtPrice
-}
-
-// GetTaxable returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Taxable, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetTaxable() bool {
-	return v.VariantFields.Taxable
-}
-
-// GetInventoryPolicy returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.InventoryPolicy, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetInventoryPolicy() string {
-	return v.VariantFields.InventoryPolicy
-}
-
-// GetSelectedOptions returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.SelectedOptions, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetSelectedOptions() []VariantFieldsSelectedOptionsSelectedOption {
-	return v.VariantFields.SelectedOptions
-}
-
-// GetCreatedAt returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.CreatedAt, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetCreatedAt() mirror.Time {
-	return v.VariantFields.CreatedAt
-}
-
-// GetUpdatedAt returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetUpdatedAt() mirror.Time {
-	return v.VariantFields.UpdatedAt
-}
-
-// GetProduct returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Product, and is useful for accessing the field via an interface.
-func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetProduct() VariantFieldsProduct {
-	return v.VariantFields.Product
-}
-
 // GetMetafields returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Metafields, and is useful for accessing the field via an interface.
 func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetMetafields() MetafieldPage {
 	return v.VariantFields.Metafields
 }
 
+// GetTitle returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Title, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetTitle() string {
+	return v.VariantFields.VariantContent.Title
+}
+
+// GetSku returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Sku, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetSku() *string {
+	return v.VariantFields.VariantContent.Sku
+}
+
+// GetBarcode returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Barcode, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetBarcode() *string {
+	return v.VariantFields.VariantContent.Barcode
+}
+
+// GetPrice returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Price, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetPrice() mirror.Decimal {
+	return v.VariantFields.VariantContent.Price
+}
+
+// GetCompareAtPrice returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.CompareAtPrice, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetCompareAtPrice() *mirror.Decimal {
+	return v.VariantFields.VariantContent.CompareAtPrice
+}
+
+// GetTaxable returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Taxable, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetTaxable() bool {
+	return v.VariantFields.VariantContent.Taxable
+}
+
+// GetInventoryPolicy returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.InventoryPolicy, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetInventoryPolicy() string {
+	return v.VariantFields.VariantContent.InventoryPolicy
+}
+
+// GetSelectedOptions returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.SelectedOptions, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetSelectedOptions() []VariantContentSelectedOptionsSelectedOption {
+	return v.VariantFields.VariantContent.SelectedOptions
+}
+
+// GetCreatedAt returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetCreatedAt() mirror.Time {
+	return v.VariantFields.VariantContent.CreatedAt
+}
+
+// GetUpdatedAt returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetUpdatedAt() mirror.Time {
+	return v.VariantFields.VariantContent.UpdatedAt
+}
+
+// GetProduct returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Product, and is useful for accessing the field via an interface.
+func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetProduct() VariantContentProduct {
+	return v.VariantFields.VariantContent.Product
+}
+
 // GetId returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Id, and is useful for accessing the field via an interface.
 func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetId() mirror.GID {
-	return v.VariantFields.VariantDerivedFields.Id
+	return v.VariantFields.VariantContent.VariantDerivedFields.Id
 }
 
 // GetPosition returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.Position, and is useful for accessing the field via an interface.
 func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetPosition() int64 {
-	return v.VariantFields.VariantDerivedFields.Position
+	return v.VariantFields.VariantContent.VariantDerivedFields.Position
 }
 
 // GetInventoryQuantity returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.InventoryQuantity, and is useful for accessing the field via an interface.
 func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetInventoryQuantity() *int64 {
-	return v.VariantFields.VariantDerivedFields.InventoryQuantity
+	return v.VariantFields.VariantContent.VariantDerivedFields.InventoryQuantity
 }
 
 // GetAvailableForSale returns ListVariantsProductVariantsProductVariantConnectionNodesProductVariant.AvailableForSale, and is useful for accessing the field via an interface.
 func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) GetAvailableForSale() bool {
-	return v.VariantFields.VariantDerivedFields.AvailableForSale
+	return v.VariantFields.VariantContent.VariantDerivedFields.AvailableForSale
 }
 
 func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant) UnmarshalJSON(b []byte) error {
@@ -2886,6 +4603,8 @@ func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant)
 type __premarshalListVariantsProductVariantsProductVariantConnectionNodesProductVariant struct {
 	InventoryItem ListVariantsProductVariantsProductVariantConnectionNodesProductVariantInventoryItem `json:"inventoryItem"`
 
+	Metafields MetafieldPage `json:"metafields"`
+
 	Title string `json:"title"`
 
 	Sku *string `json:"sku"`
@@ -2900,15 +4619,13 @@ type __premarshalListVariantsProductVariantsProductVariantConnectionNodesProduct
 
 	InventoryPolicy string `json:"inventoryPolicy"`
 
-	SelectedOptions []VariantFieldsSelectedOptionsSelectedOption `json:"selectedOptions"`
+	SelectedOptions []VariantContentSelectedOptionsSelectedOption `json:"selectedOptions"`
 
 	CreatedAt mirror.Time `json:"createdAt"`
 
 	UpdatedAt mirror.Time `json:"updatedAt"`
 
-	Product VariantFieldsProduct `json:"product"`
-
-	Metafields MetafieldPage `json:"metafields"`
+	Product VariantContentProduct `json:"product"`
 
 	Id mirror.GID `json:"id"`
 
@@ -2931,22 +4648,22 @@ func (v *ListVariantsProductVariantsProductVariantConnectionNodesProductVariant)
 	var retval __premarshalListVariantsProductVariantsProductVariantConnectionNodesProductVariant
 
 	retval.InventoryItem = v.InventoryItem
-	retval.Title = v.VariantFields.Title
-	retval.Sku = v.VariantFields.Sku
-	retval.Barcode = v.VariantFields.Barcode
-	retval.Price = v.VariantFields.Price
-	retval.CompareAtPrice = v.VariantFields.CompareAtPrice
-	retval.Taxable = v.VariantFields.Taxable
-	retval.InventoryPolicy = v.VariantFields.InventoryPolicy
-	retval.SelectedOptions = v.VariantFields.SelectedOptions
-	retval.CreatedAt = v.VariantFields.CreatedAt
-	retval.UpdatedAt = v.VariantFields.UpdatedAt
-	retval.Product = v.VariantFields.Product
 	retval.Metafields = v.VariantFields.Metafields
-	retval.Id = v.VariantFields.VariantDerivedFields.Id
-	retval.Position = v.VariantFields.VariantDerivedFields.Position
-	retval.InventoryQuantity = v.VariantFields.VariantDerivedFields.InventoryQuantity
-	retval.AvailableForSale = v.VariantFields.VariantDerivedFields.AvailableForSale
+	retval.Title = v.VariantFields.VariantContent.Title
+	retval.Sku = v.VariantFields.VariantContent.Sku
+	retval.Barcode = v.VariantFields.VariantContent.Barcode
+	retval.Price = v.VariantFields.VariantContent.Price
+	retval.CompareAtPrice = v.VariantFields.VariantContent.CompareAtPrice
+	retval.Taxable = v.VariantFields.VariantContent.Taxable
+	retval.InventoryPolicy = v.VariantFields.VariantContent.InventoryPolicy
+	retval.SelectedOptions = v.VariantFields.VariantContent.SelectedOptions
+	retval.CreatedAt = v.VariantFields.VariantContent.CreatedAt
+	retval.UpdatedAt = v.VariantFields.VariantContent.UpdatedAt
+	retval.Product = v.VariantFields.VariantContent.Product
+	retval.Id = v.VariantFields.VariantContent.VariantDerivedFields.Id
+	retval.Position = v.VariantFields.VariantContent.VariantDerivedFields.Position
+	retval.InventoryQuantity = v.VariantFields.VariantContent.VariantDerivedFields.InventoryQuantity
+	retval.AvailableForSale = v.VariantFields.VariantContent.VariantDerivedFields.AvailableForSale
 	return &retval, nil
 }
 
@@ -3083,20 +4800,8 @@ func (v *LocationFields) GetIsActive() bool { return v.IsActive }
 // GetUpdatedAt returns LocationFields.UpdatedAt, and is useful for accessing the field via an interface.
 func (v *LocationFields) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
 
-// MetafieldPage includes the GraphQL fields of MetafieldConnection requested by the fragment MetafieldPage.
-type MetafieldPage struct {
-	Nodes    []MetafieldPageNodesMetafield `json:"nodes"`
-	PageInfo PageEnd                       `json:"pageInfo"`
-}
-
-// GetNodes returns MetafieldPage.Nodes, and is useful for accessing the field via an interface.
-func (v *MetafieldPage) GetNodes() []MetafieldPageNodesMetafield { return v.Nodes }
-
-// GetPageInfo returns MetafieldPage.PageInfo, and is useful for accessing the field via an interface.
-func (v *MetafieldPage) GetPageInfo() PageEnd { return v.PageInfo }
-
-// MetafieldPageNodesMetafield includes the requested fields of the GraphQL type Metafield.
-type MetafieldPageNodesMetafield struct {
+// MetafieldFields includes the GraphQL fields of Metafield requested by the fragment MetafieldFields.
+type MetafieldFields struct {
 	Id        mirror.GID  `json:"id"`
 	Namespace string      `json:"namespace"`
 	Key       string      `json:"key"`
@@ -3105,23 +4810,35 @@ type MetafieldPageNodesMetafield struct {
 	UpdatedAt mirror.Time `json:"updatedAt"`
 }
 
-// GetId returns MetafieldPageNodesMetafield.Id, and is useful for accessing the field via an interface.
-func (v *MetafieldPageNodesMetafield) GetId() mirror.GID { return v.Id }
+// GetId returns MetafieldFields.Id, and is useful for accessing the field via an interface.
+func (v *MetafieldFields) GetId() mirror.GID { return v.Id }
 
-// GetNamespace returns MetafieldPageNodesMetafield.Namespace, and is useful for accessing the field via an interface.
-func (v *MetafieldPageNodesMetafield) GetNamespace() string { return v.Namespace }
+// GetNamespace returns MetafieldFields.Namespace, and is useful for accessing the field via an interface.
+func (v *MetafieldFields) GetNamespace() string { return v.Namespace }
 
-// GetKey returns MetafieldPageNodesMetafield.Key, and is useful for accessing the field via an interface.
-func (v *MetafieldPageNodesMetafield) GetKey() string { return v.Key }
+// GetKey returns MetafieldFields.Key, and is useful for accessing the field via an interface.
+func (v *MetafieldFields) GetKey() string { return v.Key }
 
-// GetType returns MetafieldPageNodesMetafield.Type, and is useful for accessing the field via an interface.
-func (v *MetafieldPageNodesMetafield) GetType() string { return v.Type }
+// GetType returns MetafieldFields.Type, and is useful for accessing the field via an interface.
+func (v *MetafieldFields) GetType() string { return v.Type }
 
-// GetValue returns MetafieldPageNodesMetafield.Value, and is useful for accessing the field via an interface.
-func (v *MetafieldPageNodesMetafield) GetValue() string { return v.Value }
+// GetValue returns MetafieldFields.Value, and is useful for accessing the field via an interface.
+func (v *MetafieldFields) GetValue() string { return v.Value }
 
-// GetUpdatedAt returns MetafieldPageNodesMetafield.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *MetafieldPageNodesMetafield) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+// GetUpdatedAt returns MetafieldFields.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *MetafieldFields) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// MetafieldPage includes the GraphQL fields of MetafieldConnection requested by the fragment MetafieldPage.
+type MetafieldPage struct {
+	Nodes    []MetafieldFields `json:"nodes"`
+	PageInfo PageEnd           `json:"pageInfo"`
+}
+
+// GetNodes returns MetafieldPage.Nodes, and is useful for accessing the field via an interface.
+func (v *MetafieldPage) GetNodes() []MetafieldFields { return v.Nodes }
+
+// GetPageInfo returns MetafieldPage.PageInfo, and is useful for accessing the field via an interface.
+func (v *MetafieldPage) GetPageInfo() PageEnd { return v.PageInfo }
 
 // MinimumFields includes the GraphQL fields of DiscountMinimumRequirement requested by the fragment MinimumFields.
 //
@@ -5600,76 +7317,197 @@ type MoreVariantsResponse struct {
 // GetProduct returns MoreVariantsResponse.Product, and is useful for accessing the field via an interface.
 func (v *MoreVariantsResponse) GetProduct() *MoreVariantsProduct { return v.Product }
 
-// OrderFields includes the GraphQL fields of Order requested by the fragment OrderFields.
-type OrderFields struct {
-	Id                       mirror.GID                       `json:"id"`
-	Name                     string                           `json:"name"`
-	CreatedAt                mirror.Time                      `json:"createdAt"`
-	UpdatedAt                mirror.Time                      `json:"updatedAt"`
-	CancelledAt              *mirror.Time                     `json:"cancelledAt"`
-	CurrencyCode             string                           `json:"currencyCode"`
-	TotalPriceSet            OrderFieldsTotalPriceSetMoneyBag `json:"totalPriceSet"`
-	Note                     *string                          `json:"note"`
-	Tags                     []string                         `json:"tags"`
-	DisplayFinancialStatus   *string                          `json:"displayFinancialStatus"`
-	DisplayFulfillmentStatus string                           `json:"displayFulfillmentStatus"`
-	LineItems                LineItemPage                     `json:"lineItems"`
+// OrderContent includes the GraphQL fields of Order requested by the fragment OrderContent.
+type OrderContent struct {
+	Id                       mirror.GID                        `json:"id"`
+	Name                     string                            `json:"name"`
+	CreatedAt                mirror.Time                       `json:"createdAt"`
+	UpdatedAt                mirror.Time                       `json:"updatedAt"`
+	CancelledAt              *mirror.Time                      `json:"cancelledAt"`
+	CurrencyCode             string                            `json:"currencyCode"`
+	TotalPriceSet            OrderContentTotalPriceSetMoneyBag `json:"totalPriceSet"`
+	Note                     *string                           `json:"note"`
+	Tags                     []string                          `json:"tags"`
+	DisplayFinancialStatus   *string                           `json:"displayFinancialStatus"`
+	DisplayFulfillmentStatus string                            `json:"displayFulfillmentStatus"`
 }
 
-// GetId returns OrderFields.Id, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetId() mirror.GID { return v.Id }
+// GetId returns OrderContent.Id, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetId() mirror.GID { return v.Id }
 
-// GetName returns OrderFields.Name, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetName() string { return v.Name }
+// GetName returns OrderContent.Name, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetName() string { return v.Name }
 
-// GetCreatedAt returns OrderFields.CreatedAt, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetCreatedAt() mirror.Time { return v.CreatedAt }
+// GetCreatedAt returns OrderContent.CreatedAt, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetCreatedAt() mirror.Time { return v.CreatedAt }
 
-// GetUpdatedAt returns OrderFields.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+// GetUpdatedAt returns OrderContent.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
 
-// GetCancelledAt returns OrderFields.CancelledAt, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetCancelledAt() *mirror.Time { return v.CancelledAt }
+// GetCancelledAt returns OrderContent.CancelledAt, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetCancelledAt() *mirror.Time { return v.CancelledAt }
 
-// GetCurrencyCode returns OrderFields.CurrencyCode, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetCurrencyCode() string { return v.CurrencyCode }
+// GetCurrencyCode returns OrderContent.CurrencyCode, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetCurrencyCode() string { return v.CurrencyCode }
 
-// GetTotalPriceSet returns OrderFields.TotalPriceSet, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetTotalPriceSet() OrderFieldsTotalPriceSetMoneyBag { return v.TotalPriceSet }
+// GetTotalPriceSet returns OrderContent.TotalPriceSet, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetTotalPriceSet() OrderContentTotalPriceSetMoneyBag { return v.TotalPriceSet }
 
-// GetNote returns OrderFields.Note, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetNote() *string { return v.Note }
+// GetNote returns OrderContent.Note, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetNote() *string { return v.Note }
 
-// GetTags returns OrderFields.Tags, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetTags() []string { return v.Tags }
+// GetTags returns OrderContent.Tags, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetTags() []string { return v.Tags }
 
-// GetDisplayFinancialStatus returns OrderFields.DisplayFinancialStatus, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetDisplayFinancialStatus() *string { return v.DisplayFinancialStatus }
+// GetDisplayFinancialStatus returns OrderContent.DisplayFinancialStatus, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetDisplayFinancialStatus() *string { return v.DisplayFinancialStatus }
 
-// GetDisplayFulfillmentStatus returns OrderFields.DisplayFulfillmentStatus, and is useful for accessing the field via an interface.
-func (v *OrderFields) GetDisplayFulfillmentStatus() string { return v.DisplayFulfillmentStatus }
+// GetDisplayFulfillmentStatus returns OrderContent.DisplayFulfillmentStatus, and is useful for accessing the field via an interface.
+func (v *OrderContent) GetDisplayFulfillmentStatus() string { return v.DisplayFulfillmentStatus }
+
+// OrderContentTotalPriceSetMoneyBag includes the requested fields of the GraphQL type MoneyBag.
+type OrderContentTotalPriceSetMoneyBag struct {
+	ShopMoney OrderContentTotalPriceSetMoneyBagShopMoneyMoneyV2 `json:"shopMoney"`
+}
+
+// GetShopMoney returns OrderContentTotalPriceSetMoneyBag.ShopMoney, and is useful for accessing the field via an interface.
+func (v *OrderContentTotalPriceSetMoneyBag) GetShopMoney() OrderContentTotalPriceSetMoneyBagShopMoneyMoneyV2 {
+	return v.ShopMoney
+}
+
+// OrderContentTotalPriceSetMoneyBagShopMoneyMoneyV2 includes the requested fields of the GraphQL type MoneyV2.
+type OrderContentTotalPriceSetMoneyBagShopMoneyMoneyV2 struct {
+	Amount mirror.Decimal `json:"amount"`
+}
+
+// GetAmount returns OrderContentTotalPriceSetMoneyBagShopMoneyMoneyV2.Amount, and is useful for accessing the field via an interface.
+func (v *OrderContentTotalPriceSetMoneyBagShopMoneyMoneyV2) GetAmount() mirror.Decimal {
+	return v.Amount
+}
+
+// OrderFields includes the GraphQL fields of Order requested by the fragment OrderFields.
+type OrderFields struct {
+	OrderContent `json:"-"`
+	LineItems    LineItemPage `json:"lineItems"`
+}
 
 // GetLineItems returns OrderFields.LineItems, and is useful for accessing the field via an interface.
 func (v *OrderFields) GetLineItems() LineItemPage { return v.LineItems }
 
-// OrderFieldsTotalPriceSetMoneyBag includes the requested fields of the GraphQL type MoneyBag.
-type OrderFieldsTotalPriceSetMoneyBag struct {
-	ShopMoney OrderFieldsTotalPriceSetMoneyBagShopMoneyMoneyV2 `json:"shopMoney"`
+// GetId returns OrderFields.Id, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetId() mirror.GID { return v.OrderContent.Id }
+
+// GetName returns OrderFields.Name, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetName() string { return v.OrderContent.Name }
+
+// GetCreatedAt returns OrderFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetCreatedAt() mirror.Time { return v.OrderContent.CreatedAt }
+
+// GetUpdatedAt returns OrderFields.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetUpdatedAt() mirror.Time { return v.OrderContent.UpdatedAt }
+
+// GetCancelledAt returns OrderFields.CancelledAt, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetCancelledAt() *mirror.Time { return v.OrderContent.CancelledAt }
+
+// GetCurrencyCode returns OrderFields.CurrencyCode, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetCurrencyCode() string { return v.OrderContent.CurrencyCode }
+
+// GetTotalPriceSet returns OrderFields.TotalPriceSet, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetTotalPriceSet() OrderContentTotalPriceSetMoneyBag {
+	return v.OrderContent.TotalPriceSet
 }
 
-// GetShopMoney returns OrderFieldsTotalPriceSetMoneyBag.ShopMoney, and is useful for accessing the field via an interface.
-func (v *OrderFieldsTotalPriceSetMoneyBag) GetShopMoney() OrderFieldsTotalPriceSetMoneyBagShopMoneyMoneyV2 {
-	return v.ShopMoney
+// GetNote returns OrderFields.Note, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetNote() *string { return v.OrderContent.Note }
+
+// GetTags returns OrderFields.Tags, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetTags() []string { return v.OrderContent.Tags }
+
+// GetDisplayFinancialStatus returns OrderFields.DisplayFinancialStatus, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetDisplayFinancialStatus() *string {
+	return v.OrderContent.DisplayFinancialStatus
 }
 
-// OrderFieldsTotalPriceSetMoneyBagShopMoneyMoneyV2 includes the requested fields of the GraphQL type MoneyV2.
-type OrderFieldsTotalPriceSetMoneyBagShopMoneyMoneyV2 struct {
-	Amount mirror.Decimal `json:"amount"`
+// GetDisplayFulfillmentStatus returns OrderFields.DisplayFulfillmentStatus, and is useful for accessing the field via an interface.
+func (v *OrderFields) GetDisplayFulfillmentStatus() string {
+	return v.OrderContent.DisplayFulfillmentStatus
 }
 
-// GetAmount returns OrderFieldsTotalPriceSetMoneyBagShopMoneyMoneyV2.Amount, and is useful for accessing the field via an interface.
-func (v *OrderFieldsTotalPriceSetMoneyBagShopMoneyMoneyV2) GetAmount() mirror.Decimal {
-	return v.Amount
+func (v *OrderFields) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*OrderFields
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.OrderFields = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.OrderContent)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalOrderFields struct {
+	LineItems LineItemPage `json:"lineItems"`
+
+	Id mirror.GID `json:"id"`
+
+	Name string `json:"name"`
+
+	CreatedAt mirror.Time `json:"createdAt"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	CancelledAt *mirror.Time `json:"cancelledAt"`
+
+	CurrencyCode string `json:"currencyCode"`
+
+	TotalPriceSet OrderContentTotalPriceSetMoneyBag `json:"totalPriceSet"`
+
+	Note *string `json:"note"`
+
+	Tags []string `json:"tags"`
+
+	DisplayFinancialStatus *string `json:"displayFinancialStatus"`
+
+	DisplayFulfillmentStatus string `json:"displayFulfillmentStatus"`
+}
+
+func (v *OrderFields) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *OrderFields) __premarshalJSON() (*__premarshalOrderFields, error) {
+	var retval __premarshalOrderFields
+
+	retval.LineItems = v.LineItems
+	retval.Id = v.OrderContent.Id
+	retval.Name = v.OrderContent.Name
+	retval.CreatedAt = v.OrderContent.CreatedAt
+	retval.UpdatedAt = v.OrderContent.UpdatedAt
+	retval.CancelledAt = v.OrderContent.CancelledAt
+	retval.CurrencyCode = v.OrderContent.CurrencyCode
+	retval.TotalPriceSet = v.OrderContent.TotalPriceSet
+	retval.Note = v.OrderContent.Note
+	retval.Tags = v.OrderContent.Tags
+	retval.DisplayFinancialStatus = v.OrderContent.DisplayFinancialStatus
+	retval.DisplayFulfillmentStatus = v.OrderContent.DisplayFulfillmentStatus
+	return &retval, nil
 }
 
 // PageEnd includes the GraphQL fields of PageInfo requested by the fragment PageEnd.
@@ -5683,6 +7521,192 @@ func (v *PageEnd) GetHasNextPage() bool { return v.HasNextPage }
 
 // GetEndCursor returns PageEnd.EndCursor, and is useful for accessing the field via an interface.
 func (v *PageEnd) GetEndCursor() *string { return v.EndCursor }
+
+// ProductContent includes the GraphQL fields of Product requested by the fragment ProductContent.
+type ProductContent struct {
+	Id                   mirror.GID                           `json:"id"`
+	Title                string                               `json:"title"`
+	Handle               string                               `json:"handle"`
+	Status               string                               `json:"status"`
+	Vendor               string                               `json:"vendor"`
+	ProductType          string                               `json:"productType"`
+	Tags                 []string                             `json:"tags"`
+	DescriptionHtml      string                               `json:"descriptionHtml"`
+	CreatedAt            mirror.Time                          `json:"createdAt"`
+	UpdatedAt            mirror.Time                          `json:"updatedAt"`
+	PublishedAt          *mirror.Time                         `json:"publishedAt"`
+	TemplateSuffix       *string                              `json:"templateSuffix"`
+	Options              []ProductContentOptionsProductOption `json:"options"`
+	ProductDerivedFields `json:"-"`
+}
+
+// GetId returns ProductContent.Id, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetId() mirror.GID { return v.Id }
+
+// GetTitle returns ProductContent.Title, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetTitle() string { return v.Title }
+
+// GetHandle returns ProductContent.Handle, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetHandle() string { return v.Handle }
+
+// GetStatus returns ProductContent.Status, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetStatus() string { return v.Status }
+
+// GetVendor returns ProductContent.Vendor, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetVendor() string { return v.Vendor }
+
+// GetProductType returns ProductContent.ProductType, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetProductType() string { return v.ProductType }
+
+// GetTags returns ProductContent.Tags, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetTags() []string { return v.Tags }
+
+// GetDescriptionHtml returns ProductContent.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetDescriptionHtml() string { return v.DescriptionHtml }
+
+// GetCreatedAt returns ProductContent.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetCreatedAt() mirror.Time { return v.CreatedAt }
+
+// GetUpdatedAt returns ProductContent.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// GetPublishedAt returns ProductContent.PublishedAt, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetPublishedAt() *mirror.Time { return v.PublishedAt }
+
+// GetTemplateSuffix returns ProductContent.TemplateSuffix, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetTemplateSuffix() *string { return v.TemplateSuffix }
+
+// GetOptions returns ProductContent.Options, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetOptions() []ProductContentOptionsProductOption { return v.Options }
+
+// GetTotalInventory returns ProductContent.TotalInventory, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetTotalInventory() int64 { return v.ProductDerivedFields.TotalInventory }
+
+// GetOnlineStoreUrl returns ProductContent.OnlineStoreUrl, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetOnlineStoreUrl() *string { return v.ProductDerivedFields.OnlineStoreUrl }
+
+// GetFeaturedMedia returns ProductContent.FeaturedMedia, and is useful for accessing the field via an interface.
+func (v *ProductContent) GetFeaturedMedia() *ProductDerivedFieldsFeaturedMedia {
+	return v.ProductDerivedFields.FeaturedMedia
+}
+
+func (v *ProductContent) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ProductContent
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ProductContent = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.ProductDerivedFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalProductContent struct {
+	Id mirror.GID `json:"id"`
+
+	Title string `json:"title"`
+
+	Handle string `json:"handle"`
+
+	Status string `json:"status"`
+
+	Vendor string `json:"vendor"`
+
+	ProductType string `json:"productType"`
+
+	Tags []string `json:"tags"`
+
+	DescriptionHtml string `json:"descriptionHtml"`
+
+	CreatedAt mirror.Time `json:"createdAt"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	PublishedAt *mirror.Time `json:"publishedAt"`
+
+	TemplateSuffix *string `json:"templateSuffix"`
+
+	Options []ProductContentOptionsProductOption `json:"options"`
+
+	TotalInventory int64 `json:"totalInventory"`
+
+	OnlineStoreUrl *string `json:"onlineStoreUrl"`
+
+	FeaturedMedia json.RawMessage `json:"featuredMedia"`
+}
+
+func (v *ProductContent) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ProductContent) __premarshalJSON() (*__premarshalProductContent, error) {
+	var retval __premarshalProductContent
+
+	retval.Id = v.Id
+	retval.Title = v.Title
+	retval.Handle = v.Handle
+	retval.Status = v.Status
+	retval.Vendor = v.Vendor
+	retval.ProductType = v.ProductType
+	retval.Tags = v.Tags
+	retval.DescriptionHtml = v.DescriptionHtml
+	retval.CreatedAt = v.CreatedAt
+	retval.UpdatedAt = v.UpdatedAt
+	retval.PublishedAt = v.PublishedAt
+	retval.TemplateSuffix = v.TemplateSuffix
+	retval.Options = v.Options
+	retval.TotalInventory = v.ProductDerivedFields.TotalInventory
+	retval.OnlineStoreUrl = v.ProductDerivedFields.OnlineStoreUrl
+	{
+
+		dst := &retval.FeaturedMedia
+		src := v.ProductDerivedFields.FeaturedMedia
+		if src != nil {
+			var err error
+			*dst, err = __marshalProductDerivedFieldsFeaturedMedia(
+				src)
+			if err != nil {
+				return nil, fmt.Errorf(
+					"unable to marshal ProductContent.ProductDerivedFields.FeaturedMedia: %w", err)
+			}
+		}
+	}
+	return &retval, nil
+}
+
+// ProductContentOptionsProductOption includes the requested fields of the GraphQL type ProductOption.
+type ProductContentOptionsProductOption struct {
+	Name     string   `json:"name"`
+	Position int64    `json:"position"`
+	Values   []string `json:"values"`
+}
+
+// GetName returns ProductContentOptionsProductOption.Name, and is useful for accessing the field via an interface.
+func (v *ProductContentOptionsProductOption) GetName() string { return v.Name }
+
+// GetPosition returns ProductContentOptionsProductOption.Position, and is useful for accessing the field via an interface.
+func (v *ProductContentOptionsProductOption) GetPosition() int64 { return v.Position }
+
+// GetValues returns ProductContentOptionsProductOption.Values, and is useful for accessing the field via an interface.
+func (v *ProductContentOptionsProductOption) GetValues() []string { return v.Values }
 
 // ProductDerivedFields includes the GraphQL fields of Product requested by the fragment ProductDerivedFields.
 type ProductDerivedFields struct {
@@ -5962,74 +7986,67 @@ func (v *ProductDerivedFieldsFeaturedMediaVideo) GetPreview() *ProductDerivedFie
 
 // ProductFields includes the GraphQL fields of Product requested by the fragment ProductFields.
 type ProductFields struct {
-	Id                   mirror.GID                          `json:"id"`
-	Title                string                              `json:"title"`
-	Handle               string                              `json:"handle"`
-	Status               string                              `json:"status"`
-	Vendor               string                              `json:"vendor"`
-	ProductType          string                              `json:"productType"`
-	Tags                 []string                            `json:"tags"`
-	DescriptionHtml      string                              `json:"descriptionHtml"`
-	CreatedAt            mirror.Time                         `json:"createdAt"`
-	UpdatedAt            mirror.Time                         `json:"updatedAt"`
-	PublishedAt          *mirror.Time                        `json:"publishedAt"`
-	TemplateSuffix       *string                             `json:"templateSuffix"`
-	Options              []ProductFieldsOptionsProductOption `json:"options"`
-	ProductDerivedFields `json:"-"`
-	Metafields           MetafieldPage `json:"metafields"`
+	ProductContent `json:"-"`
+	Metafields     MetafieldPage `json:"metafields"`
 }
-
-// GetId returns ProductFields.Id, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetId() mirror.GID { return v.Id }
-
-// GetTitle returns ProductFields.Title, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetTitle() string { return v.Title }
-
-// GetHandle returns ProductFields.Handle, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetHandle() string { return v.Handle }
-
-// GetStatus returns ProductFields.Status, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetStatus() string { return v.Status }
-
-// GetVendor returns ProductFields.Vendor, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetVendor() string { return v.Vendor }
-
-// GetProductType returns ProductFields.ProductType, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetProductType() string { return v.ProductType }
-
-// GetTags returns ProductFields.Tags, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetTags() []string { return v.Tags }
-
-// GetDescriptionHtml returns ProductFields.DescriptionHtml, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetDescriptionHtml() string { return v.DescriptionHtml }
-
-// GetCreatedAt returns ProductFields.CreatedAt, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetCreatedAt() mirror.Time { return v.CreatedAt }
-
-// GetUpdatedAt returns ProductFields.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
-
-// GetPublishedAt returns ProductFields.PublishedAt, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetPublishedAt() *mirror.Time { return v.PublishedAt }
-
-// GetTemplateSuffix returns ProductFields.TemplateSuffix, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetTemplateSuffix() *string { return v.TemplateSuffix }
-
-// GetOptions returns ProductFields.Options, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetOptions() []ProductFieldsOptionsProductOption { return v.Options }
 
 // GetMetafields returns ProductFields.Metafields, and is useful for accessing the field via an interface.
 func (v *ProductFields) GetMetafields() MetafieldPage { return v.Metafields }
 
+// GetId returns ProductFields.Id, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetId() mirror.GID { return v.ProductContent.Id }
+
+// GetTitle returns ProductFields.Title, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetTitle() string { return v.ProductContent.Title }
+
+// GetHandle returns ProductFields.Handle, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetHandle() string { return v.ProductContent.Handle }
+
+// GetStatus returns ProductFields.Status, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetStatus() string { return v.ProductContent.Status }
+
+// GetVendor returns ProductFields.Vendor, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetVendor() string { return v.ProductContent.Vendor }
+
+// GetProductType returns ProductFields.ProductType, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetProductType() string { return v.ProductContent.ProductType }
+
+// GetTags returns ProductFields.Tags, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetTags() []string { return v.ProductContent.Tags }
+
+// GetDescriptionHtml returns ProductFields.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetDescriptionHtml() string { return v.ProductContent.DescriptionHtml }
+
+// GetCreatedAt returns ProductFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetCreatedAt() mirror.Time { return v.ProductContent.CreatedAt }
+
+// GetUpdatedAt returns ProductFields.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetUpdatedAt() mirror.Time { return v.ProductContent.UpdatedAt }
+
+// GetPublishedAt returns ProductFields.PublishedAt, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetPublishedAt() *mirror.Time { return v.ProductContent.PublishedAt }
+
+// GetTemplateSuffix returns ProductFields.TemplateSuffix, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetTemplateSuffix() *string { return v.ProductContent.TemplateSuffix }
+
+// GetOptions returns ProductFields.Options, and is useful for accessing the field via an interface.
+func (v *ProductFields) GetOptions() []ProductContentOptionsProductOption {
+	return v.ProductContent.Options
+}
+
 // GetTotalInventory returns ProductFields.TotalInventory, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetTotalInventory() int64 { return v.ProductDerivedFields.TotalInventory }
+func (v *ProductFields) GetTotalInventory() int64 {
+	return v.ProductContent.ProductDerivedFields.TotalInventory
+}
 
 // GetOnlineStoreUrl returns ProductFields.OnlineStoreUrl, and is useful for accessing the field via an interface.
-func (v *ProductFields) GetOnlineStoreUrl() *string { return v.ProductDerivedFields.OnlineStoreUrl }
+func (v *ProductFields) GetOnlineStoreUrl() *string {
+	return v.ProductContent.ProductDerivedFields.OnlineStoreUrl
+}
 
 // GetFeaturedMedia returns ProductFields.FeaturedMedia, and is useful for accessing the field via an interface.
 func (v *ProductFields) GetFeaturedMedia() *ProductDerivedFieldsFeaturedMedia {
-	return v.ProductDerivedFields.FeaturedMedia
+	return v.ProductContent.ProductDerivedFields.FeaturedMedia
 }
 
 func (v *ProductFields) UnmarshalJSON(b []byte) error {
@@ -6050,7 +8067,7 @@ func (v *ProductFields) UnmarshalJSON(b []byte) error {
 	}
 
 	err = json.Unmarshal(
-		b, &v.ProductDerivedFields)
+		b, &v.ProductContent)
 	if err != nil {
 		return err
 	}
@@ -6058,6 +8075,8 @@ func (v *ProductFields) UnmarshalJSON(b []byte) error {
 }
 
 type __premarshalProductFields struct {
+	Metafields MetafieldPage `json:"metafields"`
+
 	Id mirror.GID `json:"id"`
 
 	Title string `json:"title"`
@@ -6082,9 +8101,7 @@ type __premarshalProductFields struct {
 
 	TemplateSuffix *string `json:"templateSuffix"`
 
-	Options []ProductFieldsOptionsProductOption `json:"options"`
-
-	Metafields MetafieldPage `json:"metafields"`
+	Options []ProductContentOptionsProductOption `json:"options"`
 
 	TotalInventory int64 `json:"totalInventory"`
 
@@ -6104,54 +8121,38 @@ func (v *ProductFields) MarshalJSON() ([]byte, error) {
 func (v *ProductFields) __premarshalJSON() (*__premarshalProductFields, error) {
 	var retval __premarshalProductFields
 
-	retval.Id = v.Id
-	retval.Title = v.Title
-	retval.Handle = v.Handle
-	retval.Status = v.Status
-	retval.Vendor = v.Vendor
-	retval.ProductType = v.ProductType
-	retval.Tags = v.Tags
-	retval.DescriptionHtml = v.DescriptionHtml
-	retval.CreatedAt = v.CreatedAt
-	retval.UpdatedAt = v.UpdatedAt
-	retval.PublishedAt = v.PublishedAt
-	retval.TemplateSuffix = v.TemplateSuffix
-	retval.Options = v.Options
 	retval.Metafields = v.Metafields
-	retval.TotalInventory = v.ProductDerivedFields.TotalInventory
-	retval.OnlineStoreUrl = v.ProductDerivedFields.OnlineStoreUrl
+	retval.Id = v.ProductContent.Id
+	retval.Title = v.ProductContent.Title
+	retval.Handle = v.ProductContent.Handle
+	retval.Status = v.ProductContent.Status
+	retval.Vendor = v.ProductContent.Vendor
+	retval.ProductType = v.ProductContent.ProductType
+	retval.Tags = v.ProductContent.Tags
+	retval.DescriptionHtml = v.ProductContent.DescriptionHtml
+	retval.CreatedAt = v.ProductContent.CreatedAt
+	retval.UpdatedAt = v.ProductContent.UpdatedAt
+	retval.PublishedAt = v.ProductContent.PublishedAt
+	retval.TemplateSuffix = v.ProductContent.TemplateSuffix
+	retval.Options = v.ProductContent.Options
+	retval.TotalInventory = v.ProductContent.ProductDerivedFields.TotalInventory
+	retval.OnlineStoreUrl = v.ProductContent.ProductDerivedFields.OnlineStoreUrl
 	{
 
 		dst := &retval.FeaturedMedia
-		src := v.ProductDerivedFields.FeaturedMedia
+		src := v.ProductContent.ProductDerivedFields.FeaturedMedia
 		if src != nil {
 			var err error
 			*dst, err = __marshalProductDerivedFieldsFeaturedMedia(
 				src)
 			if err != nil {
 				return nil, fmt.Errorf(
-					"unable to marshal ProductFields.ProductDerivedFields.FeaturedMedia: %w", err)
+					"unable to marshal ProductFields.ProductContent.ProductDerivedFields.FeaturedMedia: %w", err)
 			}
 		}
 	}
 	return &retval, nil
 }
-
-// ProductFieldsOptionsProductOption includes the requested fields of the GraphQL type ProductOption.
-type ProductFieldsOptionsProductOption struct {
-	Name     string   `json:"name"`
-	Position int64    `json:"position"`
-	Values   []string `json:"values"`
-}
-
-// GetName returns ProductFieldsOptionsProductOption.Name, and is useful for accessing the field via an interface.
-func (v *ProductFieldsOptionsProductOption) GetName() string { return v.Name }
-
-// GetPosition returns ProductFieldsOptionsProductOption.Position, and is useful for accessing the field via an interface.
-func (v *ProductFieldsOptionsProductOption) GetPosition() int64 { return v.Position }
-
-// GetValues returns ProductFieldsOptionsProductOption.Values, and is useful for accessing the field via an interface.
-func (v *ProductFieldsOptionsProductOption) GetValues() []string { return v.Values }
 
 // ProductIDPage includes the GraphQL fields of ProductConnection requested by the fragment ProductIDPage.
 type ProductIDPage struct {
@@ -6173,6 +8174,14 @@ type ProductIDPageNodesProduct struct {
 // GetId returns ProductIDPageNodesProduct.Id, and is useful for accessing the field via an interface.
 func (v *ProductIDPageNodesProduct) GetId() mirror.GID { return v.Id }
 
+// ReadBulkResponse is returned by ReadBulk on success.
+type ReadBulkResponse struct {
+	BulkOperation *BulkFields `json:"bulkOperation"`
+}
+
+// GetBulkOperation returns ReadBulkResponse.BulkOperation, and is useful for accessing the field via an interface.
+func (v *ReadBulkResponse) GetBulkOperation() *BulkFields { return v.BulkOperation }
+
 // ReadCollectionsNodesCollection includes the requested fields of the GraphQL type Collection.
 type ReadCollectionsNodesCollection struct {
 	Typename         *string `json:"__typename"`
@@ -6182,33 +8191,6 @@ type ReadCollectionsNodesCollection struct {
 // GetTypename returns ReadCollectionsNodesCollection.Typename, and is useful for accessing the field via an interface.
 func (v *ReadCollectionsNodesCollection) GetTypename() *string { return v.Typename }
 
-// GetId returns ReadCollectionsNodesCollection.Id, and is useful for accessing the field via an interface.
-func (v *ReadCollectionsNodesCollection) GetId() mirror.GID { return v.CollectionFields.Id }
-
-// GetTitle returns ReadCollectionsNodesCollection.Title, and is useful for accessing the field via an interface.
-func (v *ReadCollectionsNodesCollection) GetTitle() string { return v.CollectionFields.Title }
-
-// GetHandle returns ReadCollectionsNodesCollection.Handle, and is useful for accessing the field via an interface.
-func (v *ReadCollectionsNodesCollection) GetHandle() string { return v.CollectionFields.Handle }
-
-// GetDescriptionHtml returns ReadCollectionsNodesCollection.DescriptionHtml, and is useful for accessing the field via an interface.
-func (v *ReadCollectionsNodesCollection) GetDescriptionHtml() string {
-	return v.CollectionFields.DescriptionHtml
-}
-
-// GetSortOrder returns ReadCollectionsNodesCollection.SortOrder, and is useful for accessing the field via an interface.
-func (v *ReadCollectionsNodesCollection) GetSortOrder() string { return v.CollectionFields.SortOrder }
-
-// GetUpdatedAt returns ReadCollectionsNodesCollection.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *ReadCollectionsNodesCollection) GetUpdatedAt() mirror.Time {
-	return v.CollectionFields.UpdatedAt
-}
-
-// GetSources returns ReadCollectionsNodesCollection.Sources, and is useful for accessing the field via an interface.
-func (v *ReadCollectionsNodesCollection) GetSources() []CollectionFieldsSourcesCollectionSource {
-	return v.CollectionFields.Sources
-}
-
 // GetProducts returns ReadCollectionsNodesCollection.Products, and is useful for accessing the field via an interface.
 func (v *ReadCollectionsNodesCollection) GetProducts() ProductIDPage {
 	return v.CollectionFields.Products
@@ -6217,6 +8199,41 @@ func (v *ReadCollectionsNodesCollection) GetProducts() ProductIDPage {
 // GetMetafields returns ReadCollectionsNodesCollection.Metafields, and is useful for accessing the field via an interface.
 func (v *ReadCollectionsNodesCollection) GetMetafields() MetafieldPage {
 	return v.CollectionFields.Metafields
+}
+
+// GetId returns ReadCollectionsNodesCollection.Id, and is useful for accessing the field via an interface.
+func (v *ReadCollectionsNodesCollection) GetId() mirror.GID {
+	return v.CollectionFields.CollectionContent.Id
+}
+
+// GetTitle returns ReadCollectionsNodesCollection.Title, and is useful for accessing the field via an interface.
+func (v *ReadCollectionsNodesCollection) GetTitle() string {
+	return v.CollectionFields.CollectionContent.Title
+}
+
+// GetHandle returns ReadCollectionsNodesCollection.Handle, and is useful for accessing the field via an interface.
+func (v *ReadCollectionsNodesCollection) GetHandle() string {
+	return v.CollectionFields.CollectionContent.Handle
+}
+
+// GetDescriptionHtml returns ReadCollectionsNodesCollection.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *ReadCollectionsNodesCollection) GetDescriptionHtml() string {
+	return v.CollectionFields.CollectionContent.DescriptionHtml
+}
+
+// GetSortOrder returns ReadCollectionsNodesCollection.SortOrder, and is useful for accessing the field via an interface.
+func (v *ReadCollectionsNodesCollection) GetSortOrder() string {
+	return v.CollectionFields.CollectionContent.SortOrder
+}
+
+// GetUpdatedAt returns ReadCollectionsNodesCollection.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ReadCollectionsNodesCollection) GetUpdatedAt() mirror.Time {
+	return v.CollectionFields.CollectionContent.UpdatedAt
+}
+
+// GetSources returns ReadCollectionsNodesCollection.Sources, and is useful for accessing the field via an interface.
+func (v *ReadCollectionsNodesCollection) GetSources() []CollectionContentSourcesCollectionSource {
+	return v.CollectionFields.CollectionContent.Sources
 }
 
 func (v *ReadCollectionsNodesCollection) UnmarshalJSON(b []byte) error {
@@ -6247,6 +8264,10 @@ func (v *ReadCollectionsNodesCollection) UnmarshalJSON(b []byte) error {
 type __premarshalReadCollectionsNodesCollection struct {
 	Typename *string `json:"__typename"`
 
+	Products ProductIDPage `json:"products"`
+
+	Metafields MetafieldPage `json:"metafields"`
+
 	Id mirror.GID `json:"id"`
 
 	Title string `json:"title"`
@@ -6260,10 +8281,6 @@ type __premarshalReadCollectionsNodesCollection struct {
 	UpdatedAt mirror.Time `json:"updatedAt"`
 
 	Sources []json.RawMessage `json:"sources"`
-
-	Products ProductIDPage `json:"products"`
-
-	Metafields MetafieldPage `json:"metafields"`
 }
 
 func (v *ReadCollectionsNodesCollection) MarshalJSON() ([]byte, error) {
@@ -6278,32 +8295,32 @@ func (v *ReadCollectionsNodesCollection) __premarshalJSON() (*__premarshalReadCo
 	var retval __premarshalReadCollectionsNodesCollection
 
 	retval.Typename = v.Typename
-	retval.Id = v.CollectionFields.Id
-	retval.Title = v.CollectionFields.Title
-	retval.Handle = v.CollectionFields.Handle
-	retval.DescriptionHtml = v.CollectionFields.DescriptionHtml
-	retval.SortOrder = v.CollectionFields.SortOrder
-	retval.UpdatedAt = v.CollectionFields.UpdatedAt
+	retval.Products = v.CollectionFields.Products
+	retval.Metafields = v.CollectionFields.Metafields
+	retval.Id = v.CollectionFields.CollectionContent.Id
+	retval.Title = v.CollectionFields.CollectionContent.Title
+	retval.Handle = v.CollectionFields.CollectionContent.Handle
+	retval.DescriptionHtml = v.CollectionFields.CollectionContent.DescriptionHtml
+	retval.SortOrder = v.CollectionFields.CollectionContent.SortOrder
+	retval.UpdatedAt = v.CollectionFields.CollectionContent.UpdatedAt
 	{
 
 		dst := &retval.Sources
-		src := v.CollectionFields.Sources
+		src := v.CollectionFields.CollectionContent.Sources
 		*dst = make(
 			[]json.RawMessage,
 			len(src))
 		for i, src := range src {
 			dst := &(*dst)[i]
 			var err error
-			*dst, err = __marshalCollectionFieldsSourcesCollectionSource(
+			*dst, err = __marshalCollectionContentSourcesCollectionSource(
 				&src)
 			if err != nil {
 				return nil, fmt.Errorf(
-					"unable to marshal ReadCollectionsNodesCollection.CollectionFields.Sources: %w", err)
+					"unable to marshal ReadCollectionsNodesCollection.CollectionFields.CollectionContent.Sources: %w", err)
 			}
 		}
 	}
-	retval.Products = v.CollectionFields.Products
-	retval.Metafields = v.CollectionFields.Metafields
 	return &retval, nil
 }
 
@@ -8104,47 +10121,55 @@ type ReadOrdersNodesOrder struct {
 // GetTypename returns ReadOrdersNodesOrder.Typename, and is useful for accessing the field via an interface.
 func (v *ReadOrdersNodesOrder) GetTypename() *string { return v.Typename }
 
+// GetLineItems returns ReadOrdersNodesOrder.LineItems, and is useful for accessing the field via an interface.
+func (v *ReadOrdersNodesOrder) GetLineItems() LineItemPage { return v.OrderFields.LineItems }
+
 // GetId returns ReadOrdersNodesOrder.Id, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetId() mirror.GID { return v.OrderFields.Id }
+func (v *ReadOrdersNodesOrder) GetId() mirror.GID { return v.OrderFields.OrderContent.Id }
 
 // GetName returns ReadOrdersNodesOrder.Name, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetName() string { return v.OrderFields.Name }
+func (v *ReadOrdersNodesOrder) GetName() string { return v.OrderFields.OrderContent.Name }
 
 // GetCreatedAt returns ReadOrdersNodesOrder.CreatedAt, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetCreatedAt() mirror.Time { return v.OrderFields.CreatedAt }
+func (v *ReadOrdersNodesOrder) GetCreatedAt() mirror.Time {
+	return v.OrderFields.OrderContent.CreatedAt
+}
 
 // GetUpdatedAt returns ReadOrdersNodesOrder.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetUpdatedAt() mirror.Time { return v.OrderFields.UpdatedAt }
+func (v *ReadOrdersNodesOrder) GetUpdatedAt() mirror.Time {
+	return v.OrderFields.OrderContent.UpdatedAt
+}
 
 // GetCancelledAt returns ReadOrdersNodesOrder.CancelledAt, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetCancelledAt() *mirror.Time { return v.OrderFields.CancelledAt }
+func (v *ReadOrdersNodesOrder) GetCancelledAt() *mirror.Time {
+	return v.OrderFields.OrderContent.CancelledAt
+}
 
 // GetCurrencyCode returns ReadOrdersNodesOrder.CurrencyCode, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetCurrencyCode() string { return v.OrderFields.CurrencyCode }
+func (v *ReadOrdersNodesOrder) GetCurrencyCode() string {
+	return v.OrderFields.OrderContent.CurrencyCode
+}
 
 // GetTotalPriceSet returns ReadOrdersNodesOrder.TotalPriceSet, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetTotalPriceSet() OrderFieldsTotalPriceSetMoneyBag {
-	return v.OrderFields.TotalPriceSet
+func (v *ReadOrdersNodesOrder) GetTotalPriceSet() OrderContentTotalPriceSetMoneyBag {
+	return v.OrderFields.OrderContent.TotalPriceSet
 }
 
 // GetNote returns ReadOrdersNodesOrder.Note, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetNote() *string { return v.OrderFields.Note }
+func (v *ReadOrdersNodesOrder) GetNote() *string { return v.OrderFields.OrderContent.Note }
 
 // GetTags returns ReadOrdersNodesOrder.Tags, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetTags() []string { return v.OrderFields.Tags }
+func (v *ReadOrdersNodesOrder) GetTags() []string { return v.OrderFields.OrderContent.Tags }
 
 // GetDisplayFinancialStatus returns ReadOrdersNodesOrder.DisplayFinancialStatus, and is useful for accessing the field via an interface.
 func (v *ReadOrdersNodesOrder) GetDisplayFinancialStatus() *string {
-	return v.OrderFields.DisplayFinancialStatus
+	return v.OrderFields.OrderContent.DisplayFinancialStatus
 }
 
 // GetDisplayFulfillmentStatus returns ReadOrdersNodesOrder.DisplayFulfillmentStatus, and is useful for accessing the field via an interface.
 func (v *ReadOrdersNodesOrder) GetDisplayFulfillmentStatus() string {
-	return v.OrderFields.DisplayFulfillmentStatus
+	return v.OrderFields.OrderContent.DisplayFulfillmentStatus
 }
-
-// GetLineItems returns ReadOrdersNodesOrder.LineItems, and is useful for accessing the field via an interface.
-func (v *ReadOrdersNodesOrder) GetLineItems() LineItemPage { return v.OrderFields.LineItems }
 
 func (v *ReadOrdersNodesOrder) UnmarshalJSON(b []byte) error {
 
@@ -8174,6 +10199,8 @@ func (v *ReadOrdersNodesOrder) UnmarshalJSON(b []byte) error {
 type __premarshalReadOrdersNodesOrder struct {
 	Typename *string `json:"__typename"`
 
+	LineItems LineItemPage `json:"lineItems"`
+
 	Id mirror.GID `json:"id"`
 
 	Name string `json:"name"`
@@ -8186,7 +10213,7 @@ type __premarshalReadOrdersNodesOrder struct {
 
 	CurrencyCode string `json:"currencyCode"`
 
-	TotalPriceSet OrderFieldsTotalPriceSetMoneyBag `json:"totalPriceSet"`
+	TotalPriceSet OrderContentTotalPriceSetMoneyBag `json:"totalPriceSet"`
 
 	Note *string `json:"note"`
 
@@ -8195,8 +10222,6 @@ type __premarshalReadOrdersNodesOrder struct {
 	DisplayFinancialStatus *string `json:"displayFinancialStatus"`
 
 	DisplayFulfillmentStatus string `json:"displayFulfillmentStatus"`
-
-	LineItems LineItemPage `json:"lineItems"`
 }
 
 func (v *ReadOrdersNodesOrder) MarshalJSON() ([]byte, error) {
@@ -8211,18 +10236,18 @@ func (v *ReadOrdersNodesOrder) __premarshalJSON() (*__premarshalReadOrdersNodesO
 	var retval __premarshalReadOrdersNodesOrder
 
 	retval.Typename = v.Typename
-	retval.Id = v.OrderFields.Id
-	retval.Name = v.OrderFields.Name
-	retval.CreatedAt = v.OrderFields.CreatedAt
-	retval.UpdatedAt = v.OrderFields.UpdatedAt
-	retval.CancelledAt = v.OrderFields.CancelledAt
-	retval.CurrencyCode = v.OrderFields.CurrencyCode
-	retval.TotalPriceSet = v.OrderFields.TotalPriceSet
-	retval.Note = v.OrderFields.Note
-	retval.Tags = v.OrderFields.Tags
-	retval.DisplayFinancialStatus = v.OrderFields.DisplayFinancialStatus
-	retval.DisplayFulfillmentStatus = v.OrderFields.DisplayFulfillmentStatus
 	retval.LineItems = v.OrderFields.LineItems
+	retval.Id = v.OrderFields.OrderContent.Id
+	retval.Name = v.OrderFields.OrderContent.Name
+	retval.CreatedAt = v.OrderFields.OrderContent.CreatedAt
+	retval.UpdatedAt = v.OrderFields.OrderContent.UpdatedAt
+	retval.CancelledAt = v.OrderFields.OrderContent.CancelledAt
+	retval.CurrencyCode = v.OrderFields.OrderContent.CurrencyCode
+	retval.TotalPriceSet = v.OrderFields.OrderContent.TotalPriceSet
+	retval.Note = v.OrderFields.OrderContent.Note
+	retval.Tags = v.OrderFields.OrderContent.Tags
+	retval.DisplayFinancialStatus = v.OrderFields.OrderContent.DisplayFinancialStatus
+	retval.DisplayFulfillmentStatus = v.OrderFields.OrderContent.DisplayFulfillmentStatus
 	return &retval, nil
 }
 
@@ -8521,65 +10546,75 @@ func (v *ReadProductsNodesProduct) GetTypename() *string { return v.Typename }
 // GetVariants returns ReadProductsNodesProduct.Variants, and is useful for accessing the field via an interface.
 func (v *ReadProductsNodesProduct) GetVariants() VariantPage { return v.Variants }
 
-// GetId returns ReadProductsNodesProduct.Id, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetId() mirror.GID { return v.ProductFields.Id }
-
-// GetTitle returns ReadProductsNodesProduct.Title, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetTitle() string { return v.ProductFields.Title }
-
-// GetHandle returns ReadProductsNodesProduct.Handle, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetHandle() string { return v.ProductFields.Handle }
-
-// GetStatus returns ReadProductsNodesProduct.Status, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetStatus() string { return v.ProductFields.Status }
-
-// GetVendor returns ReadProductsNodesProduct.Vendor, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetVendor() string { return v.ProductFields.Vendor }
-
-// GetProductType returns ReadProductsNodesProduct.ProductType, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetProductType() string { return v.ProductFields.ProductType }
-
-// GetTags returns ReadProductsNodesProduct.Tags, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetTags() []string { return v.ProductFields.Tags }
-
-// GetDescriptionHtml returns ReadProductsNodesProduct.DescriptionHtml, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetDescriptionHtml() string {
-	return v.ProductFields.DescriptionHtml
-}
-
-// GetCreatedAt returns ReadProductsNodesProduct.CreatedAt, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetCreatedAt() mirror.Time { return v.ProductFields.CreatedAt }
-
-// GetUpdatedAt returns ReadProductsNodesProduct.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetUpdatedAt() mirror.Time { return v.ProductFields.UpdatedAt }
-
-// GetPublishedAt returns ReadProductsNodesProduct.PublishedAt, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetPublishedAt() *mirror.Time { return v.ProductFields.PublishedAt }
-
-// GetTemplateSuffix returns ReadProductsNodesProduct.TemplateSuffix, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetTemplateSuffix() *string { return v.ProductFields.TemplateSuffix }
-
-// GetOptions returns ReadProductsNodesProduct.Options, and is useful for accessing the field via an interface.
-func (v *ReadProductsNodesProduct) GetOptions() []ProductFieldsOptionsProductOption {
-	return v.ProductFields.Options
-}
-
 // GetMetafields returns ReadProductsNodesProduct.Metafields, and is useful for accessing the field via an interface.
 func (v *ReadProductsNodesProduct) GetMetafields() MetafieldPage { return v.ProductFields.Metafields }
 
+// GetId returns ReadProductsNodesProduct.Id, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetId() mirror.GID { return v.ProductFields.ProductContent.Id }
+
+// GetTitle returns ReadProductsNodesProduct.Title, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetTitle() string { return v.ProductFields.ProductContent.Title }
+
+// GetHandle returns ReadProductsNodesProduct.Handle, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetHandle() string { return v.ProductFields.ProductContent.Handle }
+
+// GetStatus returns ReadProductsNodesProduct.Status, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetStatus() string { return v.ProductFields.ProductContent.Status }
+
+// GetVendor returns ReadProductsNodesProduct.Vendor, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetVendor() string { return v.ProductFields.ProductContent.Vendor }
+
+// GetProductType returns ReadProductsNodesProduct.ProductType, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetProductType() string {
+	return v.ProductFields.ProductContent.ProductType
+}
+
+// GetTags returns ReadProductsNodesProduct.Tags, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetTags() []string { return v.ProductFields.ProductContent.Tags }
+
+// GetDescriptionHtml returns ReadProductsNodesProduct.DescriptionHtml, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetDescriptionHtml() string {
+	return v.ProductFields.ProductContent.DescriptionHtml
+}
+
+// GetCreatedAt returns ReadProductsNodesProduct.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetCreatedAt() mirror.Time {
+	return v.ProductFields.ProductContent.CreatedAt
+}
+
+// GetUpdatedAt returns ReadProductsNodesProduct.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetUpdatedAt() mirror.Time {
+	return v.ProductFields.ProductContent.UpdatedAt
+}
+
+// GetPublishedAt returns ReadProductsNodesProduct.PublishedAt, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetPublishedAt() *mirror.Time {
+	return v.ProductFields.ProductContent.PublishedAt
+}
+
+// GetTemplateSuffix returns ReadProductsNodesProduct.TemplateSuffix, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetTemplateSuffix() *string {
+	return v.ProductFields.ProductContent.TemplateSuffix
+}
+
+// GetOptions returns ReadProductsNodesProduct.Options, and is useful for accessing the field via an interface.
+func (v *ReadProductsNodesProduct) GetOptions() []ProductContentOptionsProductOption {
+	return v.ProductFields.ProductContent.Options
+}
+
 // GetTotalInventory returns ReadProductsNodesProduct.TotalInventory, and is useful for accessing the field via an interface.
 func (v *ReadProductsNodesProduct) GetTotalInventory() int64 {
-	return v.ProductFields.ProductDerivedFields.TotalInventory
+	return v.ProductFields.ProductContent.ProductDerivedFields.TotalInventory
 }
 
 // GetOnlineStoreUrl returns ReadProductsNodesProduct.OnlineStoreUrl, and is useful for accessing the field via an interface.
 func (v *ReadProductsNodesProduct) GetOnlineStoreUrl() *string {
-	return v.ProductFields.ProductDerivedFields.OnlineStoreUrl
+	return v.ProductFields.ProductContent.ProductDerivedFields.OnlineStoreUrl
 }
 
 // GetFeaturedMedia returns ReadProductsNodesProduct.FeaturedMedia, and is useful for accessing the field via an interface.
 func (v *ReadProductsNodesProduct) GetFeaturedMedia() *ProductDerivedFieldsFeaturedMedia {
-	return v.ProductFields.ProductDerivedFields.FeaturedMedia
+	return v.ProductFields.ProductContent.ProductDerivedFields.FeaturedMedia
 }
 
 func (v *ReadProductsNodesProduct) UnmarshalJSON(b []byte) error {
@@ -8612,6 +10647,8 @@ type __premarshalReadProductsNodesProduct struct {
 
 	Variants VariantPage `json:"variants"`
 
+	Metafields MetafieldPage `json:"metafields"`
+
 	Id mirror.GID `json:"id"`
 
 	Title string `json:"title"`
@@ -8636,9 +10673,7 @@ type __premarshalReadProductsNodesProduct struct {
 
 	TemplateSuffix *string `json:"templateSuffix"`
 
-	Options []ProductFieldsOptionsProductOption `json:"options"`
-
-	Metafields MetafieldPage `json:"metafields"`
+	Options []ProductContentOptionsProductOption `json:"options"`
 
 	TotalInventory int64 `json:"totalInventory"`
 
@@ -8660,33 +10695,33 @@ func (v *ReadProductsNodesProduct) __premarshalJSON() (*__premarshalReadProducts
 
 	retval.Typename = v.Typename
 	retval.Variants = v.Variants
-	retval.Id = v.ProductFields.Id
-	retval.Title = v.ProductFields.Title
-	retval.Handle = v.ProductFields.Handle
-	retval.Status = v.ProductFields.Status
-	retval.Vendor = v.ProductFields.Vendor
-	retval.ProductType = v.ProductFields.ProductType
-	retval.Tags = v.ProductFields.Tags
-	retval.DescriptionHtml = v.ProductFields.DescriptionHtml
-	retval.CreatedAt = v.ProductFields.CreatedAt
-	retval.UpdatedAt = v.ProductFields.UpdatedAt
-	retval.PublishedAt = v.ProductFields.PublishedAt
-	retval.TemplateSuffix = v.ProductFields.TemplateSuffix
-	retval.Options = v.ProductFields.Options
 	retval.Metafields = v.ProductFields.Metafields
-	retval.TotalInventory = v.ProductFields.ProductDerivedFields.TotalInventory
-	retval.OnlineStoreUrl = v.ProductFields.ProductDerivedFields.OnlineStoreUrl
+	retval.Id = v.ProductFields.ProductContent.Id
+	retval.Title = v.ProductFields.ProductContent.Title
+	retval.Handle = v.ProductFields.ProductContent.Handle
+	retval.Status = v.ProductFields.ProductContent.Status
+	retval.Vendor = v.ProductFields.ProductContent.Vendor
+	retval.ProductType = v.ProductFields.ProductContent.ProductType
+	retval.Tags = v.ProductFields.ProductContent.Tags
+	retval.DescriptionHtml = v.ProductFields.ProductContent.DescriptionHtml
+	retval.CreatedAt = v.ProductFields.ProductContent.CreatedAt
+	retval.UpdatedAt = v.ProductFields.ProductContent.UpdatedAt
+	retval.PublishedAt = v.ProductFields.ProductContent.PublishedAt
+	retval.TemplateSuffix = v.ProductFields.ProductContent.TemplateSuffix
+	retval.Options = v.ProductFields.ProductContent.Options
+	retval.TotalInventory = v.ProductFields.ProductContent.ProductDerivedFields.TotalInventory
+	retval.OnlineStoreUrl = v.ProductFields.ProductContent.ProductDerivedFields.OnlineStoreUrl
 	{
 
 		dst := &retval.FeaturedMedia
-		src := v.ProductFields.ProductDerivedFields.FeaturedMedia
+		src := v.ProductFields.ProductContent.ProductDerivedFields.FeaturedMedia
 		if src != nil {
 			var err error
 			*dst, err = __marshalProductDerivedFieldsFeaturedMedia(
 				src)
 			if err != nil {
 				return nil, fmt.Errorf(
-					"unable to marshal ReadProductsNodesProduct.ProductFields.ProductDerivedFields.FeaturedMedia: %w", err)
+					"unable to marshal ReadProductsNodesProduct.ProductFields.ProductContent.ProductDerivedFields.FeaturedMedia: %w", err)
 			}
 		}
 	}
@@ -8992,79 +11027,87 @@ type ReadVariantsNodesProductVariant struct {
 // GetTypename returns ReadVariantsNodesProductVariant.Typename, and is useful for accessing the field via an interface.
 func (v *ReadVariantsNodesProductVariant) GetTypename() *string { return v.Typename }
 
-// GetTitle returns ReadVariantsNodesProductVariant.Title, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetTitle() string { return v.VariantFields.Title }
-
-// GetSku returns ReadVariantsNodesProductVariant.Sku, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetSku() *string { return v.VariantFields.Sku }
-
-// GetBarcode returns ReadVariantsNodesProductVariant.Barcode, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetBarcode() *string { return v.VariantFields.Barcode }
-
-// GetPrice returns ReadVariantsNodesProductVariant.Price, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetPrice() mirror.Decimal { return v.VariantFields.Price }
-
-// GetCompareAtPrice returns ReadVariantsNodesProductVariant.CompareAtPrice, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetCompareAtPrice() *mirror.Decimal {
-	return v.VariantFields.CompareAtPrice
-}
-
-// GetTaxable returns ReadVariantsNodesProductVariant.Taxable, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetTaxable() bool { return v.VariantFields.Taxable }
-
-// GetInventoryPolicy returns ReadVariantsNodesProductVariant.InventoryPolicy, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetInventoryPolicy() string {
-	return v.VariantFields.InventoryPolicy
-}
-
-// GetSelectedOptions returns ReadVariantsNodesProductVariant.SelectedOptions, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetSelectedOptions() []VariantFieldsSelectedOptionsSelectedOption {
-	return v.VariantFields.SelectedOptions
-}
-
-// GetCreatedAt returns ReadVariantsNodesProductVariant.CreatedAt, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetCreatedAt() mirror.Time {
-	return v.VariantFields.CreatedAt
-}
-
-// GetUpdatedAt returns ReadVariantsNodesProductVariant.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetUpdatedAt() mirror.Time {
-	return v.VariantFields.UpdatedAt
-}
-
-// GetProduct returns ReadVariantsNodesProductVariant.Product, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetProduct() VariantFieldsProduct {
-	return v.VariantFields.Product
-}
-
-// GetInventoryItem returns ReadVariantsNodesProductVariant.InventoryItem, and is useful for accessing the field via an interface.
-func (v *ReadVariantsNodesProductVariant) GetInventoryItem() VariantFieldsInventoryItem {
-	return v.VariantFields.InventoryItem
-}
-
 // GetMetafields returns ReadVariantsNodesProductVariant.Metafields, and is useful for accessing the field via an interface.
 func (v *ReadVariantsNodesProductVariant) GetMetafields() MetafieldPage {
 	return v.VariantFields.Metafields
 }
 
+// GetTitle returns ReadVariantsNodesProductVariant.Title, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetTitle() string {
+	return v.VariantFields.VariantContent.Title
+}
+
+// GetSku returns ReadVariantsNodesProductVariant.Sku, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetSku() *string { return v.VariantFields.VariantContent.Sku }
+
+// GetBarcode returns ReadVariantsNodesProductVariant.Barcode, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetBarcode() *string {
+	return v.VariantFields.VariantContent.Barcode
+}
+
+// GetPrice returns ReadVariantsNodesProductVariant.Price, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetPrice() mirror.Decimal {
+	return v.VariantFields.VariantContent.Price
+}
+
+// GetCompareAtPrice returns ReadVariantsNodesProductVariant.CompareAtPrice, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetCompareAtPrice() *mirror.Decimal {
+	return v.VariantFields.VariantContent.CompareAtPrice
+}
+
+// GetTaxable returns ReadVariantsNodesProductVariant.Taxable, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetTaxable() bool {
+	return v.VariantFields.VariantContent.Taxable
+}
+
+// GetInventoryPolicy returns ReadVariantsNodesProductVariant.InventoryPolicy, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetInventoryPolicy() string {
+	return v.VariantFields.VariantContent.InventoryPolicy
+}
+
+// GetSelectedOptions returns ReadVariantsNodesProductVariant.SelectedOptions, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetSelectedOptions() []VariantContentSelectedOptionsSelectedOption {
+	return v.VariantFields.VariantContent.SelectedOptions
+}
+
+// GetCreatedAt returns ReadVariantsNodesProductVariant.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetCreatedAt() mirror.Time {
+	return v.VariantFields.VariantContent.CreatedAt
+}
+
+// GetUpdatedAt returns ReadVariantsNodesProductVariant.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetUpdatedAt() mirror.Time {
+	return v.VariantFields.VariantContent.UpdatedAt
+}
+
+// GetProduct returns ReadVariantsNodesProductVariant.Product, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetProduct() VariantContentProduct {
+	return v.VariantFields.VariantContent.Product
+}
+
+// GetInventoryItem returns ReadVariantsNodesProductVariant.InventoryItem, and is useful for accessing the field via an interface.
+func (v *ReadVariantsNodesProductVariant) GetInventoryItem() VariantContentInventoryItem {
+	return v.VariantFields.VariantContent.InventoryItem
+}
+
 // GetId returns ReadVariantsNodesProductVariant.Id, and is useful for accessing the field via an interface.
 func (v *ReadVariantsNodesProductVariant) GetId() mirror.GID {
-	return v.VariantFields.VariantDerivedFields.Id
+	return v.VariantFields.VariantContent.VariantDerivedFields.Id
 }
 
 // GetPosition returns ReadVariantsNodesProductVariant.Position, and is useful for accessing the field via an interface.
 func (v *ReadVariantsNodesProductVariant) GetPosition() int64 {
-	return v.VariantFields.VariantDerivedFields.Position
+	return v.VariantFields.VariantContent.VariantDerivedFields.Position
 }
 
 // GetInventoryQuantity returns ReadVariantsNodesProductVariant.InventoryQuantity, and is useful for accessing the field via an interface.
 func (v *ReadVariantsNodesProductVariant) GetInventoryQuantity() *int64 {
-	return v.VariantFields.VariantDerivedFields.InventoryQuantity
+	return v.VariantFields.VariantContent.VariantDerivedFields.InventoryQuantity
 }
 
 // GetAvailableForSale returns ReadVariantsNodesProductVariant.AvailableForSale, and is useful for accessing the field via an interface.
 func (v *ReadVariantsNodesProductVariant) GetAvailableForSale() bool {
-	return v.VariantFields.VariantDerivedFields.AvailableForSale
+	return v.VariantFields.VariantContent.VariantDerivedFields.AvailableForSale
 }
 
 func (v *ReadVariantsNodesProductVariant) UnmarshalJSON(b []byte) error {
@@ -9095,6 +11138,8 @@ func (v *ReadVariantsNodesProductVariant) UnmarshalJSON(b []byte) error {
 type __premarshalReadVariantsNodesProductVariant struct {
 	Typename *string `json:"__typename"`
 
+	Metafields MetafieldPage `json:"metafields"`
+
 	Title string `json:"title"`
 
 	Sku *string `json:"sku"`
@@ -9109,17 +11154,15 @@ type __premarshalReadVariantsNodesProductVariant struct {
 
 	InventoryPolicy string `json:"inventoryPolicy"`
 
-	SelectedOptions []VariantFieldsSelectedOptionsSelectedOption `json:"selectedOptions"`
+	SelectedOptions []VariantContentSelectedOptionsSelectedOption `json:"selectedOptions"`
 
 	CreatedAt mirror.Time `json:"createdAt"`
 
 	UpdatedAt mirror.Time `json:"updatedAt"`
 
-	Product VariantFieldsProduct `json:"product"`
+	Product VariantContentProduct `json:"product"`
 
-	InventoryItem VariantFieldsInventoryItem `json:"inventoryItem"`
-
-	Metafields MetafieldPage `json:"metafields"`
+	InventoryItem VariantContentInventoryItem `json:"inventoryItem"`
 
 	Id mirror.GID `json:"id"`
 
@@ -9142,23 +11185,23 @@ func (v *ReadVariantsNodesProductVariant) __premarshalJSON() (*__premarshalReadV
 	var retval __premarshalReadVariantsNodesProductVariant
 
 	retval.Typename = v.Typename
-	retval.Title = v.VariantFields.Title
-	retval.Sku = v.VariantFields.Sku
-	retval.Barcode = v.VariantFields.Barcode
-	retval.Price = v.VariantFields.Price
-	retval.CompareAtPrice = v.VariantFields.CompareAtPrice
-	retval.Taxable = v.VariantFields.Taxable
-	retval.InventoryPolicy = v.VariantFields.InventoryPolicy
-	retval.SelectedOptions = v.VariantFields.SelectedOptions
-	retval.CreatedAt = v.VariantFields.CreatedAt
-	retval.UpdatedAt = v.VariantFields.UpdatedAt
-	retval.Product = v.VariantFields.Product
-	retval.InventoryItem = v.VariantFields.InventoryItem
 	retval.Metafields = v.VariantFields.Metafields
-	retval.Id = v.VariantFields.VariantDerivedFields.Id
-	retval.Position = v.VariantFields.VariantDerivedFields.Position
-	retval.InventoryQuantity = v.VariantFields.VariantDerivedFields.InventoryQuantity
-	retval.AvailableForSale = v.VariantFields.VariantDerivedFields.AvailableForSale
+	retval.Title = v.VariantFields.VariantContent.Title
+	retval.Sku = v.VariantFields.VariantContent.Sku
+	retval.Barcode = v.VariantFields.VariantContent.Barcode
+	retval.Price = v.VariantFields.VariantContent.Price
+	retval.CompareAtPrice = v.VariantFields.VariantContent.CompareAtPrice
+	retval.Taxable = v.VariantFields.VariantContent.Taxable
+	retval.InventoryPolicy = v.VariantFields.VariantContent.InventoryPolicy
+	retval.SelectedOptions = v.VariantFields.VariantContent.SelectedOptions
+	retval.CreatedAt = v.VariantFields.VariantContent.CreatedAt
+	retval.UpdatedAt = v.VariantFields.VariantContent.UpdatedAt
+	retval.Product = v.VariantFields.VariantContent.Product
+	retval.InventoryItem = v.VariantFields.VariantContent.InventoryItem
+	retval.Id = v.VariantFields.VariantContent.VariantDerivedFields.Id
+	retval.Position = v.VariantFields.VariantContent.VariantDerivedFields.Position
+	retval.InventoryQuantity = v.VariantFields.VariantContent.VariantDerivedFields.InventoryQuantity
+	retval.AvailableForSale = v.VariantFields.VariantContent.VariantDerivedFields.AvailableForSale
 	return &retval, nil
 }
 
@@ -9300,6 +11343,54 @@ type ShopFieldsPrimaryDomain struct {
 // GetUrl returns ShopFieldsPrimaryDomain.Url, and is useful for accessing the field via an interface.
 func (v *ShopFieldsPrimaryDomain) GetUrl() string { return v.Url }
 
+// StartBulkBulkOperationRunQueryBulkOperationRunQueryPayload includes the requested fields of the GraphQL type BulkOperationRunQueryPayload.
+type StartBulkBulkOperationRunQueryBulkOperationRunQueryPayload struct {
+	BulkOperation *BulkFields                                                                                  `json:"bulkOperation"`
+	UserErrors    []StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError `json:"userErrors"`
+}
+
+// GetBulkOperation returns StartBulkBulkOperationRunQueryBulkOperationRunQueryPayload.BulkOperation, and is useful for accessing the field via an interface.
+func (v *StartBulkBulkOperationRunQueryBulkOperationRunQueryPayload) GetBulkOperation() *BulkFields {
+	return v.BulkOperation
+}
+
+// GetUserErrors returns StartBulkBulkOperationRunQueryBulkOperationRunQueryPayload.UserErrors, and is useful for accessing the field via an interface.
+func (v *StartBulkBulkOperationRunQueryBulkOperationRunQueryPayload) GetUserErrors() []StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError {
+	return v.UserErrors
+}
+
+// StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError includes the requested fields of the GraphQL type BulkOperationUserError.
+type StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError struct {
+	Code    *string  `json:"code"`
+	Field   []string `json:"field"`
+	Message string   `json:"message"`
+}
+
+// GetCode returns StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError.Code, and is useful for accessing the field via an interface.
+func (v *StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError) GetCode() *string {
+	return v.Code
+}
+
+// GetField returns StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError.Field, and is useful for accessing the field via an interface.
+func (v *StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError) GetField() []string {
+	return v.Field
+}
+
+// GetMessage returns StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError.Message, and is useful for accessing the field via an interface.
+func (v *StartBulkBulkOperationRunQueryBulkOperationRunQueryPayloadUserErrorsBulkOperationUserError) GetMessage() string {
+	return v.Message
+}
+
+// StartBulkResponse is returned by StartBulk on success.
+type StartBulkResponse struct {
+	BulkOperationRunQuery *StartBulkBulkOperationRunQueryBulkOperationRunQueryPayload `json:"bulkOperationRunQuery"`
+}
+
+// GetBulkOperationRunQuery returns StartBulkResponse.BulkOperationRunQuery, and is useful for accessing the field via an interface.
+func (v *StartBulkResponse) GetBulkOperationRunQuery() *StartBulkBulkOperationRunQueryBulkOperationRunQueryPayload {
+	return v.BulkOperationRunQuery
+}
+
 // SubscriptionFields includes the GraphQL fields of WebhookSubscription requested by the fragment SubscriptionFields.
 type SubscriptionFields struct {
 	Id                  mirror.GID                   `json:"id"`
@@ -9382,6 +11473,192 @@ func (v *UserErrorFields) GetField() []string { return v.Field }
 // GetMessage returns UserErrorFields.Message, and is useful for accessing the field via an interface.
 func (v *UserErrorFields) GetMessage() string { return v.Message }
 
+// VariantContent includes the GraphQL fields of ProductVariant requested by the fragment VariantContent.
+type VariantContent struct {
+	VariantDerivedFields `json:"-"`
+	Title                string                                        `json:"title"`
+	Sku                  *string                                       `json:"sku"`
+	Barcode              *string                                       `json:"barcode"`
+	Price                mirror.Decimal                                `json:"price"`
+	CompareAtPrice       *mirror.Decimal                               `json:"compareAtPrice"`
+	Taxable              bool                                          `json:"taxable"`
+	InventoryPolicy      string                                        `json:"inventoryPolicy"`
+	SelectedOptions      []VariantContentSelectedOptionsSelectedOption `json:"selectedOptions"`
+	CreatedAt            mirror.Time                                   `json:"createdAt"`
+	UpdatedAt            mirror.Time                                   `json:"updatedAt"`
+	Product              VariantContentProduct                         `json:"product"`
+	InventoryItem        VariantContentInventoryItem                   `json:"inventoryItem"`
+}
+
+// GetTitle returns VariantContent.Title, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetTitle() string { return v.Title }
+
+// GetSku returns VariantContent.Sku, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetSku() *string { return v.Sku }
+
+// GetBarcode returns VariantContent.Barcode, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetBarcode() *string { return v.Barcode }
+
+// GetPrice returns VariantContent.Price, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetPrice() mirror.Decimal { return v.Price }
+
+// GetCompareAtPrice returns VariantContent.CompareAtPrice, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetCompareAtPrice() *mirror.Decimal { return v.CompareAtPrice }
+
+// GetTaxable returns VariantContent.Taxable, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetTaxable() bool { return v.Taxable }
+
+// GetInventoryPolicy returns VariantContent.InventoryPolicy, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetInventoryPolicy() string { return v.InventoryPolicy }
+
+// GetSelectedOptions returns VariantContent.SelectedOptions, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetSelectedOptions() []VariantContentSelectedOptionsSelectedOption {
+	return v.SelectedOptions
+}
+
+// GetCreatedAt returns VariantContent.CreatedAt, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetCreatedAt() mirror.Time { return v.CreatedAt }
+
+// GetUpdatedAt returns VariantContent.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// GetProduct returns VariantContent.Product, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetProduct() VariantContentProduct { return v.Product }
+
+// GetInventoryItem returns VariantContent.InventoryItem, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetInventoryItem() VariantContentInventoryItem { return v.InventoryItem }
+
+// GetId returns VariantContent.Id, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetId() mirror.GID { return v.VariantDerivedFields.Id }
+
+// GetPosition returns VariantContent.Position, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetPosition() int64 { return v.VariantDerivedFields.Position }
+
+// GetInventoryQuantity returns VariantContent.InventoryQuantity, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetInventoryQuantity() *int64 {
+	return v.VariantDerivedFields.InventoryQuantity
+}
+
+// GetAvailableForSale returns VariantContent.AvailableForSale, and is useful for accessing the field via an interface.
+func (v *VariantContent) GetAvailableForSale() bool { return v.VariantDerivedFields.AvailableForSale }
+
+func (v *VariantContent) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*VariantContent
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.VariantContent = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.VariantDerivedFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalVariantContent struct {
+	Title string `json:"title"`
+
+	Sku *string `json:"sku"`
+
+	Barcode *string `json:"barcode"`
+
+	Price mirror.Decimal `json:"price"`
+
+	CompareAtPrice *mirror.Decimal `json:"compareAtPrice"`
+
+	Taxable bool `json:"taxable"`
+
+	InventoryPolicy string `json:"inventoryPolicy"`
+
+	SelectedOptions []VariantContentSelectedOptionsSelectedOption `json:"selectedOptions"`
+
+	CreatedAt mirror.Time `json:"createdAt"`
+
+	UpdatedAt mirror.Time `json:"updatedAt"`
+
+	Product VariantContentProduct `json:"product"`
+
+	InventoryItem VariantContentInventoryItem `json:"inventoryItem"`
+
+	Id mirror.GID `json:"id"`
+
+	Position int64 `json:"position"`
+
+	InventoryQuantity *int64 `json:"inventoryQuantity"`
+
+	AvailableForSale bool `json:"availableForSale"`
+}
+
+func (v *VariantContent) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *VariantContent) __premarshalJSON() (*__premarshalVariantContent, error) {
+	var retval __premarshalVariantContent
+
+	retval.Title = v.Title
+	retval.Sku = v.Sku
+	retval.Barcode = v.Barcode
+	retval.Price = v.Price
+	retval.CompareAtPrice = v.CompareAtPrice
+	retval.Taxable = v.Taxable
+	retval.InventoryPolicy = v.InventoryPolicy
+	retval.SelectedOptions = v.SelectedOptions
+	retval.CreatedAt = v.CreatedAt
+	retval.UpdatedAt = v.UpdatedAt
+	retval.Product = v.Product
+	retval.InventoryItem = v.InventoryItem
+	retval.Id = v.VariantDerivedFields.Id
+	retval.Position = v.VariantDerivedFields.Position
+	retval.InventoryQuantity = v.VariantDerivedFields.InventoryQuantity
+	retval.AvailableForSale = v.VariantDerivedFields.AvailableForSale
+	return &retval, nil
+}
+
+// VariantContentInventoryItem includes the requested fields of the GraphQL type InventoryItem.
+type VariantContentInventoryItem struct {
+	Id mirror.GID `json:"id"`
+}
+
+// GetId returns VariantContentInventoryItem.Id, and is useful for accessing the field via an interface.
+func (v *VariantContentInventoryItem) GetId() mirror.GID { return v.Id }
+
+// VariantContentProduct includes the requested fields of the GraphQL type Product.
+type VariantContentProduct struct {
+	Id mirror.GID `json:"id"`
+}
+
+// GetId returns VariantContentProduct.Id, and is useful for accessing the field via an interface.
+func (v *VariantContentProduct) GetId() mirror.GID { return v.Id }
+
+// VariantContentSelectedOptionsSelectedOption includes the requested fields of the GraphQL type SelectedOption.
+type VariantContentSelectedOptionsSelectedOption struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// GetName returns VariantContentSelectedOptionsSelectedOption.Name, and is useful for accessing the field via an interface.
+func (v *VariantContentSelectedOptionsSelectedOption) GetName() string { return v.Name }
+
+// GetValue returns VariantContentSelectedOptionsSelectedOption.Value, and is useful for accessing the field via an interface.
+func (v *VariantContentSelectedOptionsSelectedOption) GetValue() string { return v.Value }
+
 // VariantDerivedFields includes the GraphQL fields of ProductVariant requested by the fragment VariantDerivedFields.
 type VariantDerivedFields struct {
 	Id                mirror.GID `json:"id"`
@@ -9404,76 +11681,68 @@ func (v *VariantDerivedFields) GetAvailableForSale() bool { return v.AvailableFo
 
 // VariantFields includes the GraphQL fields of ProductVariant requested by the fragment VariantFields.
 type VariantFields struct {
-	VariantDerivedFields `json:"-"`
-	Title                string                                       `json:"title"`
-	Sku                  *string                                      `json:"sku"`
-	Barcode              *string                                      `json:"barcode"`
-	Price                mirror.Decimal                               `json:"price"`
-	CompareAtPrice       *mirror.Decimal                              `json:"compareAtPrice"`
-	Taxable              bool                                         `json:"taxable"`
-	InventoryPolicy      string                                       `json:"inventoryPolicy"`
-	SelectedOptions      []VariantFieldsSelectedOptionsSelectedOption `json:"selectedOptions"`
-	CreatedAt            mirror.Time                                  `json:"createdAt"`
-	UpdatedAt            mirror.Time                                  `json:"updatedAt"`
-	Product              VariantFieldsProduct                         `json:"product"`
-	InventoryItem        VariantFieldsInventoryItem                   `json:"inventoryItem"`
-	Metafields           MetafieldPage                                `json:"metafields"`
+	VariantContent `json:"-"`
+	Metafields     MetafieldPage `json:"metafields"`
 }
-
-// GetTitle returns VariantFields.Title, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetTitle() string { return v.Title }
-
-// GetSku returns VariantFields.Sku, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetSku() *string { return v.Sku }
-
-// GetBarcode returns VariantFields.Barcode, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetBarcode() *string { return v.Barcode }
-
-// GetPrice returns VariantFields.Price, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetPrice() mirror.Decimal { return v.Price }
-
-// GetCompareAtPrice returns VariantFields.CompareAtPrice, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetCompareAtPrice() *mirror.Decimal { return v.CompareAtPrice }
-
-// GetTaxable returns VariantFields.Taxable, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetTaxable() bool { return v.Taxable }
-
-// GetInventoryPolicy returns VariantFields.InventoryPolicy, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetInventoryPolicy() string { return v.InventoryPolicy }
-
-// GetSelectedOptions returns VariantFields.SelectedOptions, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetSelectedOptions() []VariantFieldsSelectedOptionsSelectedOption {
-	return v.SelectedOptions
-}
-
-// GetCreatedAt returns VariantFields.CreatedAt, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetCreatedAt() mirror.Time { return v.CreatedAt }
-
-// GetUpdatedAt returns VariantFields.UpdatedAt, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
-
-// GetProduct returns VariantFields.Product, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetProduct() VariantFieldsProduct { return v.Product }
-
-// GetInventoryItem returns VariantFields.InventoryItem, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetInventoryItem() VariantFieldsInventoryItem { return v.InventoryItem }
 
 // GetMetafields returns VariantFields.Metafields, and is useful for accessing the field via an interface.
 func (v *VariantFields) GetMetafields() MetafieldPage { return v.Metafields }
 
+// GetTitle returns VariantFields.Title, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetTitle() string { return v.VariantContent.Title }
+
+// GetSku returns VariantFields.Sku, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetSku() *string { return v.VariantContent.Sku }
+
+// GetBarcode returns VariantFields.Barcode, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetBarcode() *string { return v.VariantContent.Barcode }
+
+// GetPrice returns VariantFields.Price, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetPrice() mirror.Decimal { return v.VariantContent.Price }
+
+// GetCompareAtPrice returns VariantFields.CompareAtPrice, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetCompareAtPrice() *mirror.Decimal { return v.VariantContent.CompareAtPrice }
+
+// GetTaxable returns VariantFields.Taxable, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetTaxable() bool { return v.VariantContent.Taxable }
+
+// GetInventoryPolicy returns VariantFields.InventoryPolicy, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetInventoryPolicy() string { return v.VariantContent.InventoryPolicy }
+
+// GetSelectedOptions returns VariantFields.SelectedOptions, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetSelectedOptions() []VariantContentSelectedOptionsSelectedOption {
+	return v.VariantContent.SelectedOptions
+}
+
+// GetCreatedAt returns VariantFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetCreatedAt() mirror.Time { return v.VariantContent.CreatedAt }
+
+// GetUpdatedAt returns VariantFields.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetUpdatedAt() mirror.Time { return v.VariantContent.UpdatedAt }
+
+// GetProduct returns VariantFields.Product, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetProduct() VariantContentProduct { return v.VariantContent.Product }
+
+// GetInventoryItem returns VariantFields.InventoryItem, and is useful for accessing the field via an interface.
+func (v *VariantFields) GetInventoryItem() VariantContentInventoryItem {
+	return v.VariantContent.InventoryItem
+}
+
 // GetId returns VariantFields.Id, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetId() mirror.GID { return v.VariantDerivedFields.Id }
+func (v *VariantFields) GetId() mirror.GID { return v.VariantContent.VariantDerivedFields.Id }
 
 // GetPosition returns VariantFields.Position, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetPosition() int64 { return v.VariantDerivedFields.Position }
+func (v *VariantFields) GetPosition() int64 { return v.VariantContent.VariantDerivedFields.Position }
 
 // GetInventoryQuantity returns VariantFields.InventoryQuantity, and is useful for accessing the field via an interface.
 func (v *VariantFields) GetInventoryQuantity() *int64 {
-	return v.VariantDerivedFields.InventoryQuantity
+	return v.VariantContent.VariantDerivedFields.InventoryQuantity
 }
 
 // GetAvailableForSale returns VariantFields.AvailableForSale, and is useful for accessing the field via an interface.
-func (v *VariantFields) GetAvailableForSale() bool { return v.VariantDerivedFields.AvailableForSale }
+func (v *VariantFields) GetAvailableForSale() bool {
+	return v.VariantContent.VariantDerivedFields.AvailableForSale
+}
 
 func (v *VariantFields) UnmarshalJSON(b []byte) error {
 
@@ -9493,7 +11762,7 @@ func (v *VariantFields) UnmarshalJSON(b []byte) error {
 	}
 
 	err = json.Unmarshal(
-		b, &v.VariantDerivedFields)
+		b, &v.VariantContent)
 	if err != nil {
 		return err
 	}
@@ -9501,6 +11770,8 @@ func (v *VariantFields) UnmarshalJSON(b []byte) error {
 }
 
 type __premarshalVariantFields struct {
+	Metafields MetafieldPage `json:"metafields"`
+
 	Title string `json:"title"`
 
 	Sku *string `json:"sku"`
@@ -9515,17 +11786,15 @@ type __premarshalVariantFields struct {
 
 	InventoryPolicy string `json:"inventoryPolicy"`
 
-	SelectedOptions []VariantFieldsSelectedOptionsSelectedOption `json:"selectedOptions"`
+	SelectedOptions []VariantContentSelectedOptionsSelectedOption `json:"selectedOptions"`
 
 	CreatedAt mirror.Time `json:"createdAt"`
 
 	UpdatedAt mirror.Time `json:"updatedAt"`
 
-	Product VariantFieldsProduct `json:"product"`
+	Product VariantContentProduct `json:"product"`
 
-	InventoryItem VariantFieldsInventoryItem `json:"inventoryItem"`
-
-	Metafields MetafieldPage `json:"metafields"`
+	InventoryItem VariantContentInventoryItem `json:"inventoryItem"`
 
 	Id mirror.GID `json:"id"`
 
@@ -9547,53 +11816,25 @@ func (v *VariantFields) MarshalJSON() ([]byte, error) {
 func (v *VariantFields) __premarshalJSON() (*__premarshalVariantFields, error) {
 	var retval __premarshalVariantFields
 
-	retval.Title = v.Title
-	retval.Sku = v.Sku
-	retval.Barcode = v.Barcode
-	retval.Price = v.Price
-	retval.CompareAtPrice = v.CompareAtPrice
-	retval.Taxable = v.Taxable
-	retval.InventoryPolicy = v.InventoryPolicy
-	retval.SelectedOptions = v.SelectedOptions
-	retval.CreatedAt = v.CreatedAt
-	retval.UpdatedAt = v.UpdatedAt
-	retval.Product = v.Product
-	retval.InventoryItem = v.InventoryItem
 	retval.Metafields = v.Metafields
-	retval.Id = v.VariantDerivedFields.Id
-	retval.Position = v.VariantDerivedFields.Position
-	retval.InventoryQuantity = v.VariantDerivedFields.InventoryQuantity
-	retval.AvailableForSale = v.VariantDerivedFields.AvailableForSale
+	retval.Title = v.VariantContent.Title
+	retval.Sku = v.VariantContent.Sku
+	retval.Barcode = v.VariantContent.Barcode
+	retval.Price = v.VariantContent.Price
+	retval.CompareAtPrice = v.VariantContent.CompareAtPrice
+	retval.Taxable = v.VariantContent.Taxable
+	retval.InventoryPolicy = v.VariantContent.InventoryPolicy
+	retval.SelectedOptions = v.VariantContent.SelectedOptions
+	retval.CreatedAt = v.VariantContent.CreatedAt
+	retval.UpdatedAt = v.VariantContent.UpdatedAt
+	retval.Product = v.VariantContent.Product
+	retval.InventoryItem = v.VariantContent.InventoryItem
+	retval.Id = v.VariantContent.VariantDerivedFields.Id
+	retval.Position = v.VariantContent.VariantDerivedFields.Position
+	retval.InventoryQuantity = v.VariantContent.VariantDerivedFields.InventoryQuantity
+	retval.AvailableForSale = v.VariantContent.VariantDerivedFields.AvailableForSale
 	return &retval, nil
 }
-
-// VariantFieldsInventoryItem includes the requested fields of the GraphQL type InventoryItem.
-type VariantFieldsInventoryItem struct {
-	Id mirror.GID `json:"id"`
-}
-
-// GetId returns VariantFieldsInventoryItem.Id, and is useful for accessing the field via an interface.
-func (v *VariantFieldsInventoryItem) GetId() mirror.GID { return v.Id }
-
-// VariantFieldsProduct includes the requested fields of the GraphQL type Product.
-type VariantFieldsProduct struct {
-	Id mirror.GID `json:"id"`
-}
-
-// GetId returns VariantFieldsProduct.Id, and is useful for accessing the field via an interface.
-func (v *VariantFieldsProduct) GetId() mirror.GID { return v.Id }
-
-// VariantFieldsSelectedOptionsSelectedOption includes the requested fields of the GraphQL type SelectedOption.
-type VariantFieldsSelectedOptionsSelectedOption struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-// GetName returns VariantFieldsSelectedOptionsSelectedOption.Name, and is useful for accessing the field via an interface.
-func (v *VariantFieldsSelectedOptionsSelectedOption) GetName() string { return v.Name }
-
-// GetValue returns VariantFieldsSelectedOptionsSelectedOption.Value, and is useful for accessing the field via an interface.
-func (v *VariantFieldsSelectedOptionsSelectedOption) GetValue() string { return v.Value }
 
 // VariantIDPage includes the GraphQL fields of ProductVariantConnection requested by the fragment VariantIDPage.
 type VariantIDPage struct {
@@ -9626,6 +11867,14 @@ func (v *VariantPage) GetNodes() []VariantFields { return v.Nodes }
 
 // GetPageInfo returns VariantPage.PageInfo, and is useful for accessing the field via an interface.
 func (v *VariantPage) GetPageInfo() PageEnd { return v.PageInfo }
+
+// __CancelBulkInput is used internally by genqlient
+type __CancelBulkInput struct {
+	Id mirror.GID `json:"id"`
+}
+
+// GetId returns __CancelBulkInput.Id, and is useful for accessing the field via an interface.
+func (v *__CancelBulkInput) GetId() mirror.GID { return v.Id }
 
 // __ChangedItemsInput is used internally by genqlient
 type __ChangedItemsInput struct {
@@ -9915,6 +12164,14 @@ func (v *__MoreVariantsInput) GetProduct() mirror.GID { return v.Product }
 // GetAfter returns __MoreVariantsInput.After, and is useful for accessing the field via an interface.
 func (v *__MoreVariantsInput) GetAfter() string { return v.After }
 
+// __ReadBulkInput is used internally by genqlient
+type __ReadBulkInput struct {
+	Id mirror.GID `json:"id"`
+}
+
+// GetId returns __ReadBulkInput.Id, and is useful for accessing the field via an interface.
+func (v *__ReadBulkInput) GetId() mirror.GID { return v.Id }
+
 // __ReadCollectionsInput is used internally by genqlient
 type __ReadCollectionsInput struct {
 	Ids []mirror.GID `json:"ids"`
@@ -9987,6 +12244,14 @@ type __ReadVariantsInput struct {
 // GetIds returns __ReadVariantsInput.Ids, and is useful for accessing the field via an interface.
 func (v *__ReadVariantsInput) GetIds() []mirror.GID { return v.Ids }
 
+// __StartBulkInput is used internally by genqlient
+type __StartBulkInput struct {
+	Query string `json:"query"`
+}
+
+// GetQuery returns __StartBulkInput.Query, and is useful for accessing the field via an interface.
+func (v *__StartBulkInput) GetQuery() string { return v.Query }
+
 // __UpdateSubscriptionInput is used internally by genqlient
 type __UpdateSubscriptionInput struct {
 	Id            mirror.GID `json:"id"`
@@ -10002,6 +12267,417 @@ func (v *__UpdateSubscriptionInput) GetUri() string { return v.Uri }
 
 // GetIncludeFields returns __UpdateSubscriptionInput.IncludeFields, and is useful for accessing the field via an interface.
 func (v *__UpdateSubscriptionInput) GetIncludeFields() []string { return v.IncludeFields }
+
+// The query executed by BulkCollections.
+const BulkCollections_Operation = `
+query BulkCollections {
+	collections {
+		edges {
+			node {
+				id
+				... CollectionContent
+				products {
+					edges {
+						node {
+							id
+						}
+					}
+				}
+				metafields {
+					edges {
+						node {
+							id
+							... MetafieldFields
+						}
+					}
+				}
+			}
+		}
+	}
+}
+fragment CollectionContent on Collection {
+	id
+	title
+	handle
+	descriptionHtml
+	sortOrder
+	updatedAt
+	sources {
+		__typename
+		... on CollectionConditionsSource {
+			inclusion {
+				conditions {
+					__typename
+				}
+			}
+		}
+	}
+}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
+}
+`
+
+// In bulk: 3 connections, one nested level.
+func BulkCollections(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *BulkCollectionsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BulkCollections",
+		Query:  BulkCollections_Operation,
+	}
+
+	data_ = &BulkCollectionsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by BulkOrders.
+const BulkOrders_Operation = `
+query BulkOrders {
+	orders {
+		edges {
+			node {
+				id
+				... OrderContent
+				lineItems {
+					edges {
+						node {
+							id
+							... LineItemFields
+						}
+					}
+				}
+			}
+		}
+	}
+}
+fragment OrderContent on Order {
+	id
+	name
+	createdAt
+	updatedAt
+	cancelledAt
+	currencyCode
+	totalPriceSet {
+		shopMoney {
+			amount
+		}
+	}
+	note
+	tags
+	displayFinancialStatus
+	displayFulfillmentStatus
+}
+fragment LineItemFields on LineItem {
+	id
+	title
+	quantity
+	variant {
+		id
+	}
+}
+`
+
+// In bulk: 2 connections, one nested level.
+func BulkOrders(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *BulkOrdersResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BulkOrders",
+		Query:  BulkOrders_Operation,
+	}
+
+	data_ = &BulkOrdersResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by BulkProducts.
+const BulkProducts_Operation = `
+query BulkProducts {
+	products {
+		edges {
+			node {
+				id
+				... ProductContent
+				variants {
+					edges {
+						node {
+							id
+						}
+					}
+				}
+				metafields {
+					edges {
+						node {
+							id
+							... MetafieldFields
+						}
+					}
+				}
+			}
+		}
+	}
+}
+fragment ProductContent on Product {
+	id
+	title
+	handle
+	status
+	vendor
+	productType
+	tags
+	descriptionHtml
+	createdAt
+	updatedAt
+	publishedAt
+	templateSuffix
+	options {
+		name
+		position
+		values
+	}
+	... ProductDerivedFields
+}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
+}
+fragment ProductDerivedFields on Product {
+	id
+	totalInventory
+	onlineStoreUrl
+	featuredMedia {
+		__typename
+		preview {
+			image {
+				url
+			}
+		}
+	}
+}
+`
+
+// In bulk: 3 connections, one nested level.
+func BulkProducts(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *BulkProductsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BulkProducts",
+		Query:  BulkProducts_Operation,
+	}
+
+	data_ = &BulkProductsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by BulkVariants.
+const BulkVariants_Operation = `
+query BulkVariants {
+	productVariants {
+		edges {
+			node {
+				id
+				... VariantContent
+				inventoryItem {
+					id
+					... ItemFields
+					inventoryLevels {
+						edges {
+							node {
+								id
+								... LevelFields
+							}
+						}
+					}
+				}
+				metafields {
+					edges {
+						node {
+							id
+							... MetafieldFields
+						}
+					}
+				}
+			}
+		}
+	}
+}
+fragment VariantContent on ProductVariant {
+	... VariantDerivedFields
+	title
+	sku
+	barcode
+	price
+	compareAtPrice
+	taxable
+	inventoryPolicy
+	selectedOptions {
+		name
+		value
+	}
+	createdAt
+	updatedAt
+	product {
+		id
+	}
+	inventoryItem {
+		id
+	}
+}
+fragment ItemFields on InventoryItem {
+	id
+	sku
+	tracked
+	requiresShipping
+	unitCost {
+		amount
+	}
+	updatedAt
+}
+fragment LevelFields on InventoryLevel {
+	id
+	isActive
+	updatedAt
+	item {
+		id
+	}
+	location {
+		id
+		isActive
+	}
+	quantities(names: ["available"]) {
+		name
+		quantity
+	}
+}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
+}
+fragment VariantDerivedFields on ProductVariant {
+	id
+	position
+	inventoryQuantity
+	availableForSale
+}
+`
+
+// In bulk: 3 connections, one nested level. Inactive levels, which the copy lacks,
+// are left out from the start.
+func BulkVariants(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *BulkVariantsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BulkVariants",
+		Query:  BulkVariants_Operation,
+	}
+
+	data_ = &BulkVariantsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by CancelBulk.
+const CancelBulk_Operation = `
+mutation CancelBulk ($id: ID!) {
+	bulkOperationCancel(id: $id) {
+		bulkOperation {
+			... BulkFields
+		}
+		userErrors {
+			... UserErrorFields
+		}
+	}
+}
+fragment BulkFields on BulkOperation {
+	id
+	status
+	errorCode
+	createdAt
+	objectCount
+	rootObjectCount
+	fileSize
+	url
+	partialDataUrl
+}
+fragment UserErrorFields on UserError {
+	field
+	message
+}
+`
+
+func CancelBulk(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id mirror.GID,
+) (data_ *CancelBulkResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CancelBulk",
+		Query:  CancelBulk_Operation,
+		Variables: &__CancelBulkInput{
+			Id: id,
+		},
+	}
+
+	data_ = &CancelBulkResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
 
 // The query executed by ChangedItems.
 const ChangedItems_Operation = `
@@ -10070,23 +12746,26 @@ query ChangedLevels ($location: ID!, $after: String, $query: String!) {
 }
 fragment LevelPage on InventoryLevelConnection {
 	nodes {
-		id
-		isActive
-		updatedAt
-		item {
-			id
-		}
-		location {
-			id
-			isActive
-		}
-		quantities(names: ["available"]) {
-			name
-			quantity
-		}
+		... LevelFields
 	}
 	pageInfo {
 		... PageEnd
+	}
+}
+fragment LevelFields on InventoryLevel {
+	id
+	isActive
+	updatedAt
+	item {
+		id
+	}
+	location {
+		id
+		isActive
+	}
+	quantities(names: ["available"]) {
+		name
+		quantity
 	}
 }
 fragment PageEnd on PageInfo {
@@ -10114,6 +12793,142 @@ func ChangedLevels(
 	}
 
 	data_ = &ChangedLevelsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by CountCollections.
+const CountCollections_Operation = `
+query CountCollections {
+	collectionsCount(limit: null) {
+		... CountFields
+	}
+}
+fragment CountFields on Count {
+	count
+	precision
+}
+`
+
+func CountCollections(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *CountCollectionsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CountCollections",
+		Query:  CountCollections_Operation,
+	}
+
+	data_ = &CountCollectionsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by CountOrders.
+const CountOrders_Operation = `
+query CountOrders {
+	ordersCount(limit: null) {
+		... CountFields
+	}
+}
+fragment CountFields on Count {
+	count
+	precision
+}
+`
+
+func CountOrders(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *CountOrdersResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CountOrders",
+		Query:  CountOrders_Operation,
+	}
+
+	data_ = &CountOrdersResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by CountProducts.
+const CountProducts_Operation = `
+query CountProducts {
+	productsCount(limit: null) {
+		... CountFields
+	}
+}
+fragment CountFields on Count {
+	count
+	precision
+}
+`
+
+func CountProducts(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *CountProductsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CountProducts",
+		Query:  CountProducts_Operation,
+	}
+
+	data_ = &CountProductsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by CountVariants.
+const CountVariants_Operation = `
+query CountVariants {
+	productVariantsCount(limit: null) {
+		... CountFields
+	}
+}
+fragment CountFields on Count {
+	count
+	precision
+}
+`
+
+func CountVariants(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *CountVariantsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CountVariants",
+		Query:  CountVariants_Operation,
+	}
+
+	data_ = &CountVariantsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -10272,6 +13087,19 @@ query ListCollections ($after: String, $query: String, $sort: CollectionSortKeys
 	}
 }
 fragment CollectionFields on Collection {
+	... CollectionContent
+	products(first: 250) {
+		... ProductIDPage
+	}
+	metafields(first: 50) {
+		... MetafieldPage
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+fragment CollectionContent on Collection {
 	id
 	title
 	handle
@@ -10288,16 +13116,6 @@ fragment CollectionFields on Collection {
 			}
 		}
 	}
-	products(first: 250) {
-		... ProductIDPage
-	}
-	metafields(first: 50) {
-		... MetafieldPage
-	}
-}
-fragment PageEnd on PageInfo {
-	hasNextPage
-	endCursor
 }
 fragment ProductIDPage on ProductConnection {
 	nodes {
@@ -10309,16 +13127,19 @@ fragment ProductIDPage on ProductConnection {
 }
 fragment MetafieldPage on MetafieldConnection {
 	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
+		... MetafieldFields
 	}
 	pageInfo {
 		... PageEnd
 	}
+}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 `
 
@@ -10671,6 +13492,16 @@ query ListOrders ($after: String, $query: String, $sort: OrderSortKeys!) {
 	}
 }
 fragment OrderFields on Order {
+	... OrderContent
+	lineItems(first: 50) {
+		... LineItemPage
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+fragment OrderContent on Order {
 	id
 	name
 	createdAt
@@ -10686,25 +13517,21 @@ fragment OrderFields on Order {
 	tags
 	displayFinancialStatus
 	displayFulfillmentStatus
-	lineItems(first: 50) {
-		... LineItemPage
-	}
-}
-fragment PageEnd on PageInfo {
-	hasNextPage
-	endCursor
 }
 fragment LineItemPage on LineItemConnection {
 	nodes {
-		id
-		title
-		quantity
-		variant {
-			id
-		}
+		... LineItemFields
 	}
 	pageInfo {
 		... PageEnd
+	}
+}
+fragment LineItemFields on LineItem {
+	id
+	title
+	quantity
+	variant {
+		id
 	}
 }
 `
@@ -10755,6 +13582,24 @@ query ListProducts ($after: String, $query: String, $sort: ProductSortKeys!) {
 	}
 }
 fragment ProductFields on Product {
+	... ProductContent
+	metafields(first: 50) {
+		... MetafieldPage
+	}
+}
+fragment VariantIDPage on ProductVariantConnection {
+	nodes {
+		id
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+fragment ProductContent on Product {
 	id
 	title
 	handle
@@ -10773,21 +13618,14 @@ fragment ProductFields on Product {
 		values
 	}
 	... ProductDerivedFields
-	metafields(first: 50) {
-		... MetafieldPage
-	}
 }
-fragment VariantIDPage on ProductVariantConnection {
+fragment MetafieldPage on MetafieldConnection {
 	nodes {
-		id
+		... MetafieldFields
 	}
 	pageInfo {
 		... PageEnd
 	}
-}
-fragment PageEnd on PageInfo {
-	hasNextPage
-	endCursor
 }
 fragment ProductDerivedFields on Product {
 	id
@@ -10802,18 +13640,13 @@ fragment ProductDerivedFields on Product {
 		}
 	}
 }
-fragment MetafieldPage on MetafieldConnection {
-	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
-	}
-	pageInfo {
-		... PageEnd
-	}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 `
 
@@ -10923,6 +13756,34 @@ query ListVariants ($after: String, $query: String) {
 	}
 }
 fragment VariantFields on ProductVariant {
+	... VariantContent
+	metafields(first: 20) {
+		... MetafieldPage
+	}
+}
+fragment ItemFields on InventoryItem {
+	id
+	sku
+	tracked
+	requiresShipping
+	unitCost {
+		amount
+	}
+	updatedAt
+}
+fragment LevelPage on InventoryLevelConnection {
+	nodes {
+		... LevelFields
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+fragment VariantContent on ProductVariant {
 	... VariantDerivedFields
 	title
 	sku
@@ -10943,44 +13804,30 @@ fragment VariantFields on ProductVariant {
 	inventoryItem {
 		id
 	}
-	metafields(first: 20) {
-		... MetafieldPage
-	}
 }
-fragment ItemFields on InventoryItem {
-	id
-	sku
-	tracked
-	requiresShipping
-	unitCost {
-		amount
-	}
-	updatedAt
-}
-fragment LevelPage on InventoryLevelConnection {
+fragment MetafieldPage on MetafieldConnection {
 	nodes {
-		id
-		isActive
-		updatedAt
-		item {
-			id
-		}
-		location {
-			id
-			isActive
-		}
-		quantities(names: ["available"]) {
-			name
-			quantity
-		}
+		... MetafieldFields
 	}
 	pageInfo {
 		... PageEnd
 	}
 }
-fragment PageEnd on PageInfo {
-	hasNextPage
-	endCursor
+fragment LevelFields on InventoryLevel {
+	id
+	isActive
+	updatedAt
+	item {
+		id
+	}
+	location {
+		id
+		isActive
+	}
+	quantities(names: ["available"]) {
+		name
+		quantity
+	}
 }
 fragment VariantDerivedFields on ProductVariant {
 	id
@@ -10988,18 +13835,13 @@ fragment VariantDerivedFields on ProductVariant {
 	inventoryQuantity
 	availableForSale
 }
-fragment MetafieldPage on MetafieldConnection {
-	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
-	}
-	pageInfo {
-		... PageEnd
-	}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 `
 
@@ -11408,23 +14250,26 @@ query MoreItemLevels ($item: ID!, $after: String!) {
 }
 fragment LevelPage on InventoryLevelConnection {
 	nodes {
-		id
-		isActive
-		updatedAt
-		item {
-			id
-		}
-		location {
-			id
-			isActive
-		}
-		quantities(names: ["available"]) {
-			name
-			quantity
-		}
+		... LevelFields
 	}
 	pageInfo {
 		... PageEnd
+	}
+}
+fragment LevelFields on InventoryLevel {
+	id
+	isActive
+	updatedAt
+	item {
+		id
+	}
+	location {
+		id
+		isActive
+	}
+	quantities(names: ["available"]) {
+		name
+		quantity
 	}
 }
 fragment PageEnd on PageInfo {
@@ -11545,23 +14390,26 @@ query MoreLevelsAtLocation ($location: ID!, $after: String!) {
 }
 fragment LevelPage on InventoryLevelConnection {
 	nodes {
-		id
-		isActive
-		updatedAt
-		item {
-			id
-		}
-		location {
-			id
-			isActive
-		}
-		quantities(names: ["available"]) {
-			name
-			quantity
-		}
+		... LevelFields
 	}
 	pageInfo {
 		... PageEnd
+	}
+}
+fragment LevelFields on InventoryLevel {
+	id
+	isActive
+	updatedAt
+	item {
+		id
+	}
+	location {
+		id
+		isActive
+	}
+	quantities(names: ["available"]) {
+		name
+		quantity
 	}
 }
 fragment PageEnd on PageInfo {
@@ -11609,15 +14457,18 @@ query MoreLineItems ($order: ID!, $after: String!) {
 }
 fragment LineItemPage on LineItemConnection {
 	nodes {
-		id
-		title
-		quantity
-		variant {
-			id
-		}
+		... LineItemFields
 	}
 	pageInfo {
 		... PageEnd
+	}
+}
+fragment LineItemFields on LineItem {
+	id
+	title
+	quantity
+	variant {
+		id
 	}
 }
 fragment PageEnd on PageInfo {
@@ -11684,16 +14535,19 @@ query MoreMetafields ($owner: ID!, $after: String!) {
 }
 fragment MetafieldPage on MetafieldConnection {
 	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
+		... MetafieldFields
 	}
 	pageInfo {
 		... PageEnd
 	}
+}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 fragment PageEnd on PageInfo {
 	hasNextPage
@@ -11798,6 +14652,16 @@ fragment VariantPage on ProductVariantConnection {
 	}
 }
 fragment VariantFields on ProductVariant {
+	... VariantContent
+	metafields(first: 20) {
+		... MetafieldPage
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+fragment VariantContent on ProductVariant {
 	... VariantDerivedFields
 	title
 	sku
@@ -11818,13 +14682,14 @@ fragment VariantFields on ProductVariant {
 	inventoryItem {
 		id
 	}
-	metafields(first: 20) {
-		... MetafieldPage
-	}
 }
-fragment PageEnd on PageInfo {
-	hasNextPage
-	endCursor
+fragment MetafieldPage on MetafieldConnection {
+	nodes {
+		... MetafieldFields
+	}
+	pageInfo {
+		... PageEnd
+	}
 }
 fragment VariantDerivedFields on ProductVariant {
 	id
@@ -11832,18 +14697,13 @@ fragment VariantDerivedFields on ProductVariant {
 	inventoryQuantity
 	availableForSale
 }
-fragment MetafieldPage on MetafieldConnection {
-	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
-	}
-	pageInfo {
-		... PageEnd
-	}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 `
 
@@ -11875,6 +14735,52 @@ func MoreVariants(
 	return data_, err_
 }
 
+// The query executed by ReadBulk.
+const ReadBulk_Operation = `
+query ReadBulk ($id: ID!) {
+	bulkOperation(id: $id) {
+		... BulkFields
+	}
+}
+fragment BulkFields on BulkOperation {
+	id
+	status
+	errorCode
+	createdAt
+	objectCount
+	rootObjectCount
+	fileSize
+	url
+	partialDataUrl
+}
+`
+
+// Cost 1.
+func ReadBulk(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id mirror.GID,
+) (data_ *ReadBulkResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ReadBulk",
+		Query:  ReadBulk_Operation,
+		Variables: &__ReadBulkInput{
+			Id: id,
+		},
+	}
+
+	data_ = &ReadBulkResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The query executed by ReadCollections.
 const ReadCollections_Operation = `
 query ReadCollections ($ids: [ID!]!) {
@@ -11886,6 +14792,15 @@ query ReadCollections ($ids: [ID!]!) {
 	}
 }
 fragment CollectionFields on Collection {
+	... CollectionContent
+	products(first: 250) {
+		... ProductIDPage
+	}
+	metafields(first: 50) {
+		... MetafieldPage
+	}
+}
+fragment CollectionContent on Collection {
 	id
 	title
 	handle
@@ -11902,12 +14817,6 @@ fragment CollectionFields on Collection {
 			}
 		}
 	}
-	products(first: 250) {
-		... ProductIDPage
-	}
-	metafields(first: 50) {
-		... MetafieldPage
-	}
 }
 fragment ProductIDPage on ProductConnection {
 	nodes {
@@ -11919,12 +14828,7 @@ fragment ProductIDPage on ProductConnection {
 }
 fragment MetafieldPage on MetafieldConnection {
 	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
+		... MetafieldFields
 	}
 	pageInfo {
 		... PageEnd
@@ -11933,6 +14837,14 @@ fragment MetafieldPage on MetafieldConnection {
 fragment PageEnd on PageInfo {
 	hasNextPage
 	endCursor
+}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 `
 
@@ -12308,23 +15220,26 @@ query ReadLevels ($items: [ID!]!) {
 }
 fragment LevelPage on InventoryLevelConnection {
 	nodes {
-		id
-		isActive
-		updatedAt
-		item {
-			id
-		}
-		location {
-			id
-			isActive
-		}
-		quantities(names: ["available"]) {
-			name
-			quantity
-		}
+		... LevelFields
 	}
 	pageInfo {
 		... PageEnd
+	}
+}
+fragment LevelFields on InventoryLevel {
+	id
+	isActive
+	updatedAt
+	item {
+		id
+	}
+	location {
+		id
+		isActive
+	}
+	quantities(names: ["available"]) {
+		name
+		quantity
 	}
 }
 fragment PageEnd on PageInfo {
@@ -12380,23 +15295,26 @@ fragment LocationFields on Location {
 }
 fragment LevelPage on InventoryLevelConnection {
 	nodes {
-		id
-		isActive
-		updatedAt
-		item {
-			id
-		}
-		location {
-			id
-			isActive
-		}
-		quantities(names: ["available"]) {
-			name
-			quantity
-		}
+		... LevelFields
 	}
 	pageInfo {
 		... PageEnd
+	}
+}
+fragment LevelFields on InventoryLevel {
+	id
+	isActive
+	updatedAt
+	item {
+		id
+	}
+	location {
+		id
+		isActive
+	}
+	quantities(names: ["available"]) {
+		name
+		quantity
 	}
 }
 fragment PageEnd on PageInfo {
@@ -12461,16 +15379,19 @@ query ReadMetafields ($ids: [ID!]!) {
 }
 fragment MetafieldPage on MetafieldConnection {
 	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
+		... MetafieldFields
 	}
 	pageInfo {
 		... PageEnd
 	}
+}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 fragment PageEnd on PageInfo {
 	hasNextPage
@@ -12515,6 +15436,12 @@ query ReadOrders ($ids: [ID!]!) {
 	}
 }
 fragment OrderFields on Order {
+	... OrderContent
+	lineItems(first: 50) {
+		... LineItemPage
+	}
+}
+fragment OrderContent on Order {
 	id
 	name
 	createdAt
@@ -12530,21 +15457,21 @@ fragment OrderFields on Order {
 	tags
 	displayFinancialStatus
 	displayFulfillmentStatus
-	lineItems(first: 50) {
-		... LineItemPage
-	}
 }
 fragment LineItemPage on LineItemConnection {
 	nodes {
-		id
-		title
-		quantity
-		variant {
-			id
-		}
+		... LineItemFields
 	}
 	pageInfo {
 		... PageEnd
+	}
+}
+fragment LineItemFields on LineItem {
+	id
+	title
+	quantity
+	variant {
+		id
 	}
 }
 fragment PageEnd on PageInfo {
@@ -12593,6 +15520,20 @@ query ReadProducts ($ids: [ID!]!) {
 	}
 }
 fragment ProductFields on Product {
+	... ProductContent
+	metafields(first: 50) {
+		... MetafieldPage
+	}
+}
+fragment VariantPage on ProductVariantConnection {
+	nodes {
+		... VariantFields
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment ProductContent on Product {
 	id
 	title
 	handle
@@ -12611,17 +15552,24 @@ fragment ProductFields on Product {
 		values
 	}
 	... ProductDerivedFields
-	metafields(first: 50) {
-		... MetafieldPage
-	}
 }
-fragment VariantPage on ProductVariantConnection {
+fragment MetafieldPage on MetafieldConnection {
 	nodes {
-		... VariantFields
+		... MetafieldFields
 	}
 	pageInfo {
 		... PageEnd
 	}
+}
+fragment VariantFields on ProductVariant {
+	... VariantContent
+	metafields(first: 20) {
+		... MetafieldPage
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
 }
 fragment ProductDerivedFields on Product {
 	id
@@ -12636,20 +15584,15 @@ fragment ProductDerivedFields on Product {
 		}
 	}
 }
-fragment MetafieldPage on MetafieldConnection {
-	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
-	}
-	pageInfo {
-		... PageEnd
-	}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
-fragment VariantFields on ProductVariant {
+fragment VariantContent on ProductVariant {
 	... VariantDerivedFields
 	title
 	sku
@@ -12670,13 +15613,6 @@ fragment VariantFields on ProductVariant {
 	inventoryItem {
 		id
 	}
-	metafields(first: 20) {
-		... MetafieldPage
-	}
-}
-fragment PageEnd on PageInfo {
-	hasNextPage
-	endCursor
 }
 fragment VariantDerivedFields on ProductVariant {
 	id
@@ -12735,16 +15671,19 @@ fragment ShopFields on Shop {
 }
 fragment MetafieldPage on MetafieldConnection {
 	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
+		... MetafieldFields
 	}
 	pageInfo {
 		... PageEnd
 	}
+}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 fragment PageEnd on PageInfo {
 	hasNextPage
@@ -12784,6 +15723,12 @@ query ReadVariants ($ids: [ID!]!) {
 	}
 }
 fragment VariantFields on ProductVariant {
+	... VariantContent
+	metafields(first: 20) {
+		... MetafieldPage
+	}
+}
+fragment VariantContent on ProductVariant {
 	... VariantDerivedFields
 	title
 	sku
@@ -12804,8 +15749,13 @@ fragment VariantFields on ProductVariant {
 	inventoryItem {
 		id
 	}
-	metafields(first: 20) {
-		... MetafieldPage
+}
+fragment MetafieldPage on MetafieldConnection {
+	nodes {
+		... MetafieldFields
+	}
+	pageInfo {
+		... PageEnd
 	}
 }
 fragment VariantDerivedFields on ProductVariant {
@@ -12814,18 +15764,13 @@ fragment VariantDerivedFields on ProductVariant {
 	inventoryQuantity
 	availableForSale
 }
-fragment MetafieldPage on MetafieldConnection {
-	nodes {
-		id
-		namespace
-		key
-		type
-		value
-		updatedAt
-	}
-	pageInfo {
-		... PageEnd
-	}
+fragment MetafieldFields on Metafield {
+	id
+	namespace
+	key
+	type
+	value
+	updatedAt
 }
 fragment PageEnd on PageInfo {
 	hasNextPage
@@ -12848,6 +15793,60 @@ func ReadVariants(
 	}
 
 	data_ = &ReadVariantsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by StartBulk.
+const StartBulk_Operation = `
+mutation StartBulk ($query: String!) {
+	bulkOperationRunQuery(query: $query, groupObjects: false) {
+		bulkOperation {
+			... BulkFields
+		}
+		userErrors {
+			code
+			field
+			message
+		}
+	}
+}
+fragment BulkFields on BulkOperation {
+	id
+	status
+	errorCode
+	createdAt
+	objectCount
+	rootObjectCount
+	fileSize
+	url
+	partialDataUrl
+}
+`
+
+// A mutation costs 10. Children need not follow their parents: lines grouped by
+// parent cost Shopify time, and nothing here asks for an order.
+func StartBulk(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	query string,
+) (data_ *StartBulkResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "StartBulk",
+		Query:  StartBulk_Operation,
+		Variables: &__StartBulkInput{
+			Query: query,
+		},
+	}
+
+	data_ = &StartBulkResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
