@@ -80,7 +80,7 @@ func (c *Client) ReadBulkFile(ctx context.Context, o BulkOperation, take func([]
 	for {
 		text, err := readLine(reader)
 		file.Size += int64(len(text))
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // Bare: a connection refused may hold one too, and is no end.
 			if len(text) > 0 {
 				err = errCutLine
 			} else {
@@ -176,7 +176,7 @@ func (d *download) Read(p []byte) (int, error) {
 			d.failed = 0
 			return n, nil // An error comes again.
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return 0, io.EOF
 		}
 		if err != nil {

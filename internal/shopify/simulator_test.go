@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,41 @@ type world struct {
 	*simulator.Simulator
 	shop   *simulator.Shop
 	client *shopify.Client
+	costs  *costs
+}
+
+// costs remembers what requests were estimated at.
+type costs struct {
+	http.RoundTripper
+	mu   sync.Mutex
+	last float64
+}
+
+func (c *costs) RoundTrip(r *http.Request) (*http.Response, error) {
+	reply, err := c.RoundTripper.RoundTrip(r)
+	if err != nil || r.Method != http.MethodPost {
+		return reply, err
+	}
+	body, err := io.ReadAll(reply.Body)
+	if err != nil {
+		return nil, err
+	}
+	reply.Body.Close()
+	reply.Body = io.NopCloser(bytes.NewReader(body))
+	var answer struct {
+		Extensions struct {
+			Cost struct {
+				Requested float64 `json:"requestedQueryCost"`
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = answer.Extensions.Cost.Requested
+	return reply, nil
 }
 
 func newWorld(t *testing.T, catalogue simulator.Catalogue, scopes ...string) *world {
@@ -43,12 +79,14 @@ func newWorld(t *testing.T, catalogue simulator.Catalogue, scopes ...string) *wo
 
 func newWorldWith(t *testing.T, app simulator.App, catalogue simulator.Catalogue, scopes ...string) *world {
 	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	t.Cleanup(server.Close)
 	w := &world{Simulator: simulator.New(simulator.Config{
-		Apps: []simulator.App{app},
+		Apps: []simulator.App{app}, BaseURL: "http://" + server.Listener.Addr().String(),
 		Seed: 7, Rate: 1e6, Capacity: 2e7, // The budget has tests of its own.
 	})}
-	server := httptest.NewServer(w.Handler())
-	t.Cleanup(server.Close)
+	server.Config.Handler = w.Handler()
+	server.Start()
 	var err error
 	if w.shop, err = w.AddShop(simulatedShop, catalogue); err != nil {
 		t.Fatal(err)
@@ -65,8 +103,11 @@ func newWorldWith(t *testing.T, app simulator.App, catalogue simulator.Catalogue
 	if err != nil {
 		t.Fatal(err)
 	}
+	client := *server.Client()
+	w.costs = &costs{RoundTripper: client.Transport}
+	client.Transport = w.costs
 	w.client, err = shopify.NewClient(shopify.Config{
-		Shop: simulatedShop, BaseURL: base, HTTP: server.Client(),
+		Shop: simulatedShop, BaseURL: base, HTTP: &client,
 		Token: func(context.Context, secret.Secret) (secret.Secret, error) { return secret.New(token), nil },
 	})
 	if err != nil {
@@ -83,21 +124,29 @@ func (w *world) readAll(t *testing.T) contents {
 	t.Helper()
 	all := contents{}
 	for _, list := range shopify.Lists() {
-		for cursor := ""; ; {
-			page, err := list.Page(t.Context(), w.client, cursor)
-			if err != nil {
-				t.Fatalf("list %s: %v", list.Name, err)
+		maps.Copy(all, w.readList(t, list))
+	}
+	return all
+}
+
+// readList walks one list from start to end.
+func (w *world) readList(t *testing.T, list shopify.List) contents {
+	t.Helper()
+	all := contents{}
+	for cursor := ""; ; {
+		page, err := list.Page(t.Context(), w.client, cursor)
+		if err != nil {
+			t.Fatalf("list %s: %v", list.Name, err)
+		}
+		for _, o := range page.Observations {
+			if !slices.Contains(list.Kinds, o.Key.Kind) && (list.MetafieldsOf == "" ||
+				o.Key.Kind != mirror.KindMetafield && o.Key.Kind != mirror.KindMetafieldSet) {
+				t.Errorf("list %s shows a %s that it does not declare", list.Name, o.Key.Kind)
 			}
-			for _, o := range page.Observations {
-				if !slices.Contains(list.Kinds, o.Key.Kind) && (list.MetafieldsOf == "" ||
-					o.Key.Kind != mirror.KindMetafield && o.Key.Kind != mirror.KindMetafieldSet) {
-					t.Errorf("list %s shows a %s that it does not declare", list.Name, o.Key.Kind)
-				}
-				all[o.Key] = o
-			}
-			if cursor = page.Next; cursor == "" {
-				break
-			}
+			all[o.Key] = o
+		}
+		if cursor = page.Next; cursor == "" {
+			break
 		}
 	}
 	return all
