@@ -33,7 +33,7 @@ var allScopes = []string{"read_products", "read_inventory", "read_locations", "r
 // the copy, driven step by step: webhooks are applied when settle says so.
 type bench struct {
 	*store.Store
-	t      *testing.T
+	t      testing.TB
 	sim    *simulator.Simulator
 	shop   *simulator.Shop
 	row    store.Shop
@@ -49,6 +49,12 @@ type bench struct {
 func newBench(t *testing.T, catalogue simulator.Catalogue) *bench {
 	t.Helper()
 	t.Parallel() // Much of a test is waiting for a tie to pass.
+	return makeBench(t, catalogue, 100_000, 1_000_000)
+}
+
+// makeBench gives the shop a budget of so many points, restored at a rate a second.
+func makeBench(t testing.TB, catalogue simulator.Catalogue, rate, capacity float64) *bench {
+	t.Helper()
 	b := &bench{t: t}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	if os.Getenv("STOCKROOM_TEST_LOG") != "" {
@@ -57,7 +63,7 @@ func newBench(t *testing.T, catalogue simulator.Catalogue) *bench {
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
 	base := "http://" + server.Listener.Addr().String()
-	b.sim = simulator.New(simulator.Config{Seed: 1, BaseURL: base, Log: log, Rate: 100_000, Capacity: 1_000_000,
+	b.sim = simulator.New(simulator.Config{Seed: 1, BaseURL: base, Log: log, Rate: rate, Capacity: capacity,
 		Apps: []simulator.App{{ClientID: clientID, Secrets: []string{"hush"}, ProtectedData: true}}})
 	server.Config.Handler = b.sim.Handler()
 	server.Start()

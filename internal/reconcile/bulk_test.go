@@ -481,3 +481,38 @@ func (b *bench) countPoints() func() float64 {
 		return points
 	}
 }
+
+// BenchmarkRoutes measures the routes of a poll of unchanged shops with the
+// budget of the standard plan, which begins full: seconds and points by pages and
+// by bulk operations, without a wait of Shopify's own and with one of ten seconds.
+//
+//	go test ./internal/reconcile -run '^$' -bench Routes -benchtime 1x
+func BenchmarkRoutes(t *testing.B) {
+	for _, products := range []int{50, 100, 200, 300, 400, 800, 1600} {
+		for _, route := range []string{"pages", "bulk", "bulk, operations of 10s"} {
+			t.Run(fmt.Sprintf("%d products, %s", products, route), func(t *testing.B) {
+				b := makeBench(t, simulator.Catalogue{Products: products}, 100, 2000)
+				b.config.BulkFrom = 1
+				b.poller = reconcile.NewPoller(b.config, b.hydrator)
+				b.mustRun("import")
+				if route == "pages" {
+					b.config.BulkFrom = 1 << 40
+				}
+				if strings.Contains(route, "10s") {
+					b.sim.SetFaults(simulator.Faults{BulkTime: simulator.Duration(10 * time.Second)})
+				}
+				b.poller = reconcile.NewPoller(b.config, b.hydrator)
+				if err := b.sim.Advance(t.Context(), time.Minute); err != nil { // The budget is full again.
+					t.Fatal(err)
+				}
+				b.client = b.newClient(nil)
+				points := b.countPoints()
+				for t.Loop() {
+					b.mustRun("poll")
+				}
+				t.ReportMetric(points(), "points")
+				t.ReportMetric(float64(b.shop.Size().Variants), "variants")
+			})
+		}
+	}
+}
