@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"internal/simulator/simbench": {"internal/simulator"},
 	"internal/simtest":            {anything},
 
+	"internal/devtools/pollbench":         {},
 	"internal/devtools/shopifyschema":     {},
 	"internal/devtools/shopifyschema/gen": {"internal/devtools/shopifyschema", "internal/shopify/admin"},
 

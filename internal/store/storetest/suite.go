@@ -32,6 +32,8 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"ParentsAndSetsHideRows", parentsAndSetsHideRows},
 		{"AnItemIsVisibleThroughAnyVariantThatNamesIt", anItemIsVisibleThroughAnyVariantThatNamesIt},
 		{"OnlyWhatARunDidNotReadIsACandidate", onlyWhatARunDidNotReadIsACandidate},
+		{"StagedLinesComeByOwnerAndGoWithTheirRun", stagedLinesComeByOwnerAndGoWithTheirRun},
+		{"WhatCameAndWentIsCountedByWhoToldOfIt", whatCameAndWentIsCountedByWhoToldOfIt},
 		{"TheChangeFeedKeepsItsOrder", theChangeFeedKeepsItsOrder},
 		{"DemandsForOneRecordJoin", demandsForOneRecordJoin},
 		{"ADemandStaysUntilAReadReachesIt", aDemandStaysUntilAReadReachesIt},
