@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 
 .PHONY: help
 help: ## List the targets.
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the one static binary, ./stockroom.
@@ -59,6 +59,10 @@ cover: ## Show how much of the code the tests run.
 .PHONY: bench
 bench: ## Measure the simulator with a million variants, some minutes; writes docs/benchmarks.md.
 	go run ./internal/simulator/simbench -output docs/benchmarks.md
+
+.PHONY: bench-polls
+bench-polls: build ## Measure imports and polls of 10,000 and 100,000 products; figures for docs/benchmarks.md, some half an hour.
+	go run ./internal/devtools/pollbench -variants 30000,300000
 
 .PHONY: clean
 clean: ## Remove what the other targets made.

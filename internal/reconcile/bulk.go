@@ -36,6 +36,12 @@ type BulkProgress struct {
 }
 
 const (
+	// defaultBulkFrom is where both routes took as long when they were measured
+	// (docs/benchmarks.md): some 500 products with 1,400 variants. Their pages
+	// are charged about a third of the estimate, since few are full, and that is
+	// what the bucket of the standard plan holds: beyond, each page waits for it.
+	defaultBulkFrom = 6000
+
 	// defaultBulkStall is how long an operation may stand still. Shopify itself
 	// gives up after ten days, and stuck ones are a known complaint.
 	defaultBulkStall = 30 * time.Minute
@@ -54,10 +60,9 @@ const (
 	heardSlack = 2 * time.Second
 )
 
-// plan chooses how the lists are read, once for a run: by pages where the
-// shop's full budget pays for all of them, which is quicker; otherwise every list
-// that can be is read by a bulk operation, all at once. The figures behind the
-// rule are in docs/benchmarks.md.
+// plan chooses how the lists are read, once for a run: by pages while their
+// estimated cost stays below BulkFrom, and otherwise every list that can be by a
+// bulk operation, all at once. The figures behind the rule are in docs/benchmarks.md.
 func (r *reading) plan(ctx context.Context) error {
 	if r.progress.Planned {
 		return r.startAll(ctx)
@@ -86,7 +91,7 @@ func (r *reading) plan(ctx context.Context) error {
 		counts[list.Name] = count
 		points += list.Bulk.PagesCost(count.N)
 	}
-	if points > r.bulkFrom() {
+	if points > r.BulkFrom {
 		for _, list := range shopify.Lists() {
 			if count := counts[list.Name]; count.N > 0 && !byPages[list.Name] && r.progress.Lists[list.Name] == nil {
 				r.progress.Lists[list.Name] = &ListProgress{Bulk: &BulkProgress{Before: count.N, BeforeExact: count.Exact, Seq: seq}}
@@ -98,15 +103,6 @@ func (r *reading) plan(ctx context.Context) error {
 		return err
 	}
 	return r.startAll(ctx)
-}
-
-// bulkFrom is the estimate of points from which bulk operations are quicker.
-func (r *reading) bulkFrom() int64 {
-	if r.BulkFrom != 0 {
-		return r.BulkFrom
-	}
-	_, maximum := r.client.Throttle().Budget()
-	return int64(maximum)
 }
 
 // failedInBulk names the lists whose last bulk operation was not believed: this

@@ -392,16 +392,14 @@ func TestInterruptedBulkPollGoesOn(t *testing.T) {
 	b.mustHaveNoneStaged()
 }
 
-// TestBulkIsForLargeShops: pages read a shop that its full budget pays for.
+// TestBulkIsForLargeShops: pages read small ones.
 func TestBulkIsForLargeShops(t *testing.T) {
 	for name, tt := range map[string]struct {
 		products int
 		bulk     bool
-	}{"small": {20, false}, "large": {400, true}} {
+	}{"small": {20, false}, "large": {600, true}} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, simulator.Catalogue{Products: tt.products})
-			b.config.BulkFrom = 2000 // The bucket of the standard plan.
-			b.poller = reconcile.NewPoller(b.config, b.hydrator)
 			run, report := b.run("import", false)
 			if run.State != store.RunOK {
 				t.Fatalf("the import ended %s:\n%s", run.State, report.Text())

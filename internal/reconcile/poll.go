@@ -31,6 +31,9 @@ func NewPoller(config Config, hydrator *Hydrator) *Poller {
 	if config.Patience == 0 {
 		config.Patience = defaultPatience
 	}
+	if config.BulkFrom == 0 {
+		config.BulkFrom = defaultBulkFrom
+	}
 	if config.BulkStall == 0 {
 		config.BulkStall = defaultBulkStall
 	}

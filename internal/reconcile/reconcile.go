@@ -40,8 +40,7 @@ type Config struct {
 	Patience time.Duration
 
 	// BulkFrom is the estimate, in points, of what reading all lists by pages
-	// would cost, above which bulk operations read them. Default: what the
-	// shop's full budget holds.
+	// would cost, above which bulk operations read them. Default: defaultBulkFrom.
 	BulkFrom int64
 
 	// BulkStall bounds how long a bulk operation may stand still before it is

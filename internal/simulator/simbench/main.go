@@ -113,10 +113,31 @@ func run(ctx context.Context, s settings, once bool, output string) error {
 	if output == "" {
 		return nil
 	}
-	if err := os.WriteFile(output, markdown(s, rows, before, load()), 0o644); err != nil {
+	others, err := otherFigures(output)
+	if err != nil {
+		return fmt.Errorf("keep the other figures: %w", err)
+	}
+	if err := os.WriteFile(output, append(markdown(s, rows, before, load()), others...), 0o644); err != nil {
 		return fmt.Errorf("write the figures: %w", err)
 	}
 	return nil
+}
+
+// othersBegin is the heading of what others measured and wrote below our figures.
+const othersBegin = "\n# Full reads\n"
+
+func otherFigures(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if at := bytes.Index(text, []byte(othersBegin)); at >= 0 {
+		return text[at:], nil
+	}
+	return nil, nil
 }
 
 // child runs a round in a process of its own.
