@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -343,6 +344,57 @@ func TestNoFileAboveCountZeroIsNotBelieved(t *testing.T) {
 	}
 }
 
+// TestFilesThatSeemWholeAreNotBelieved: each lacks something and ends with a whole
+// line. Nothing that is missing from them is deleted or taken out of a set.
+func TestFilesThatSeemWholeAreNotBelieved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		file func([]byte) []byte
+		says string
+	}{
+		"without its last line": {func(text []byte) []byte {
+			return text[:bytes.LastIndexByte(text[:len(text)-1], '\n')+1]
+		}, "the shop counted|bytes of"},
+		"a child instead of another": {func(text []byte) []byte { // As many bytes, a line fewer.
+			lines := bytes.SplitAfter(text, []byte("\n"))
+			last := lines[len(lines)-2]
+			return slices.Concat(text[:len(text)-len(last)-1], bytes.Repeat([]byte(" "), len(last)), []byte("\n"))
+		}, "lines"},
+		"a root twice": {func(text []byte) []byte { // All counters are right.
+			var roots [][]byte
+			for line := range bytes.Lines(text) {
+				if !bytes.Contains(line, []byte("__parentId")) {
+					roots = append(roots, bytes.TrimSuffix(line, []byte("\n")))
+				}
+			}
+			slices.SortFunc(roots, func(a, b []byte) int { return len(a) - len(b) })
+			short, long := roots[0], roots[len(roots)-1]
+			return bytes.Replace(text, long, slices.Concat(short, bytes.Repeat([]byte(" "), len(long)-len(short))), 1)
+		}, "without a parent name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBulkBench(t, simulator.Catalogue{Products: 30})
+			b.mustRun("import")
+			before := b.deletions()
+			client := *http.DefaultClient
+			client.Transport = rewritingFiles(tt.file)
+			b.client = b.newClient(&client)
+			run, report := b.run("poll", false)
+			if run.State != store.RunPartial {
+				t.Fatalf("the poll ended %s:\n%s", run.State, report.Text())
+			}
+			for name, failed := range b.inBulk(run) {
+				if !regexp.MustCompile(tt.says).MatchString(failed) {
+					t.Errorf("%s: %q", name, failed)
+				}
+			}
+			if n := b.deletions() - before; n != 0 {
+				t.Errorf("it deleted %d records", n)
+			}
+			b.mustBeExact("after the poll that believed nothing")
+		})
+	}
+}
+
 // TestInterruptedBulkPollGoesOn: the operations that were started are waited for
 // and not started again, and the copy ends exact wherever the run was broken off.
 func TestInterruptedBulkPollGoesOn(t *testing.T) {
@@ -513,4 +565,22 @@ func BenchmarkRoutes(t *testing.B) {
 			})
 		}
 	}
+}
+
+// rewritingFiles changes the files of bulk operations.
+type rewritingFiles func([]byte) []byte
+
+func (f rewritingFiles) RoundTrip(r *http.Request) (*http.Response, error) {
+	reply, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil || !strings.Contains(r.URL.Path, "/_sim/bulk/") {
+		return reply, err
+	}
+	body, err := io.ReadAll(reply.Body)
+	if err != nil {
+		return nil, err
+	}
+	reply.Body.Close()
+	body = f(body)
+	reply.Body, reply.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return reply, nil
 }
