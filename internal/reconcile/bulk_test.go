@@ -71,12 +71,16 @@ func (b *bench) mustHaveNoneStaged() {
 }
 
 // TestBulkImportIsExact: also with lines in any order, children before their
-// parents, and a product of 250 variants. Pages find nothing to mend after it.
+// parents, and products of more variants than a webhook carries and than are put
+// together at a time. Pages find nothing to mend after it.
 func TestBulkImportIsExact(t *testing.T) {
-	for name, reorder := range map[string]float64{"children after parents": 0, "in any order": 1} {
+	for name, tt := range map[string]struct {
+		reorder  float64
+		variants int
+	}{"children after parents": {0, 250}, "in any order": {1, 2048}} {
 		t.Run(name, func(t *testing.T) {
-			b := newBulkBench(t, simulator.Catalogue{Products: 60, BigVariants: 250})
-			b.sim.SetFaults(simulator.Faults{BulkReorder: reorder})
+			b := newBulkBench(t, simulator.Catalogue{Products: 60, BigVariants: tt.variants})
+			b.sim.SetFaults(simulator.Faults{BulkReorder: tt.reorder})
 			run, report := b.run("import", false)
 			if run.State != store.RunOK {
 				t.Fatalf("the import ended %s:\n%s", run.State, report.Text())
@@ -441,6 +445,59 @@ func TestInterruptedBulkPollGoesOn(t *testing.T) {
 	}
 	b.client = b.newClient(nil)
 	b.mustBeExact("after an interrupted poll")
+	b.mustHaveNoneStaged()
+}
+
+// TestBulkPollKilledAnywhereGoesOn: broken off at every so many looks at the
+// clock, which are beside every write, in a shop whose lists take several
+// transactions to put together.
+func TestBulkPollKilledAnywhereGoesOn(t *testing.T) {
+	b := newBulkBench(t, simulator.Catalogue{Products: 40, BigVariants: 2048})
+	b.mustRun("import")
+	b.loseWebhooks()
+	rng := rand.New(rand.NewPCG(11, 11))
+	for range 30 {
+		b.shop.RandomEdit(rng)
+	}
+	var run store.Run
+	b.update(func(tx *store.Tx) (err error) {
+		run, _, err = tx.QueueRun(store.Run{ShopID: b.row.ID, Kind: "poll", Reason: "manual"})
+		return err
+	})
+	believed := 0
+	for interruptions := 0; ; interruptions++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		looks := 0
+		config := b.config
+		config.Now = func() time.Time {
+			if looks++; looks > 8+interruptions {
+				cancel()
+			}
+			return time.Now()
+		}
+		ended, err := reconcile.NewPoller(config, b.hydrator).Run(ctx, run.ID)
+		cancel()
+		if err == nil {
+			if ended.State != store.RunOK || interruptions < 5 || believed == 0 {
+				t.Errorf("the run ended %s after %d interruptions, %d of them over a believed file; want ok after several", ended.State, interruptions, believed)
+			}
+			break
+		}
+		if !errors.Is(err, context.Canceled) || interruptions > 100 {
+			t.Fatalf("interruption %d: %v", interruptions, err)
+		}
+		b.view(func(tx *store.Tx) (err error) { ended, err = tx.RunByID(run.ID); return err })
+		progress, err := reconcile.ReadProgress(ended)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range progress.Lists {
+			if at.Bulk != nil && at.Bulk.Believed && !at.Done {
+				believed++
+			}
+		}
+	}
+	b.mustBeExact("after a poll that was broken off often")
 	b.mustHaveNoneStaged()
 }
 
