@@ -184,7 +184,8 @@ func (c *Client) StartBulk(ctx context.Context, query string) (BulkOperation, er
 		return BulkOperation{}, &Error{Class: ClassInvalid, Shop: c.cfg.Shop, Operation: "StartBulk", Message: "the answer holds no result"}
 	}
 	result := data.BulkOperationRunQuery
-	for _, problem := range result.UserErrors {
+	if len(result.UserErrors) > 0 {
+		problem := result.UserErrors[0]
 		failure := &Error{Class: ClassInvalid, Shop: c.cfg.Shop, Operation: "StartBulk", Message: cut(problem.Message)}
 		if problem.Code != nil {
 			failure.Code = *problem.Code

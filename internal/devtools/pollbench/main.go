@@ -283,7 +283,10 @@ func newMeter(base string) (*meter, error) {
 		return nil, err
 	}
 	m := &meter{}
-	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Header.Set("Accept-Encoding", "identity")
+	}}
 	proxy.ModifyResponse = func(reply *http.Response) error {
 		body, err := io.ReadAll(reply.Body)
 		if err != nil {
@@ -306,11 +309,6 @@ func newMeter(base string) (*meter, error) {
 		m.requests++
 		m.points += answer.Extensions.Cost.Actual
 		return nil
-	}
-	director := proxy.Director
-	proxy.Director = func(r *http.Request) {
-		director(r)
-		r.Header.Set("Accept-Encoding", "identity")
 	}
 	m.Server = httptest.NewServer(proxy)
 	return m, nil
