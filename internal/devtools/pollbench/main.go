@@ -45,8 +45,9 @@ const (
 type measured struct {
 	What     string
 	Took     time.Duration
-	Peak     int64   // Bytes resident at most.
-	Points   float64 // Spent of the shop's budget.
+	CPU      time.Duration // Of the reader alone.
+	Peak     int64         // Bytes resident at most.
+	Points   float64       // Spent of the shop's budget.
 	Requests int
 	Written  bool // It changed mirror rows.
 	State    string
@@ -70,8 +71,8 @@ func main() {
 		kind, sizes = "--products", *products
 	}
 	fmt.Printf("%d processors, %s, %s/%s, %s\n\n", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().Format("2006-01-02"))
-	fmt.Println("| shop | what | took | peak RSS | points | requests | mirror rows | ended |")
-	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Println("| shop | what | took | processor time | peak RSS | points | requests | mirror rows | ended |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for size := range strings.SplitSeq(sizes, ",") {
 		if err := measure(ctx, path, kind+"="+size, *bulkTime, *polls); err != nil {
 			fail(err)
@@ -160,6 +161,7 @@ func measure(ctx context.Context, binary, size, bulkTime string, polls int) (err
 			return fmt.Errorf("%s: %w: %s", m.What, err, out)
 		}
 		m.Took, m.State = time.Since(began), answer[0].State
+		m.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 			m.Peak = usage.Maxrss << 10
 		}
@@ -173,7 +175,7 @@ func measure(ctx context.Context, binary, size, bulkTime string, polls int) (err
 		if m.Written {
 			written = "written"
 		}
-		fmt.Printf("| %s | %s | %s | %d MiB | %.0f | %d | %s | %s |\n", name, m.What, m.Took.Round(100*time.Millisecond), m.Peak>>20, m.Points, m.Requests, written, m.State)
+		fmt.Printf("| %s | %s | %s | %s | %d MiB | %.0f | %d | %s | %s |\n", name, m.What, m.Took.Round(100*time.Millisecond), m.CPU.Round(100*time.Millisecond), m.Peak>>20, m.Points, m.Requests, written, m.State)
 	}
 	return nil
 }
