@@ -29,6 +29,8 @@ var requestedCosts = []struct {
 	requested           int
 }{
 	{"recorded", "250 ids and times", idPage, nil, 13},
+	{"recorded", "250 orders with 250 line items", `{ orders(first: 250) { nodes { lineItems(first: 250) { nodes { id } } } } }`, nil, 156},
+	{"recorded", "250 products with 250 variants and options", `{ products(first: 250) { nodes { variants(first: 250) { nodes { id } } options { name } } } }`, nil, 167},
 	{"fitted", "the same through edges", `{ products(first: 250) { edges { node { id updatedAt } } pageInfo { hasNextPage } } }`, nil, 13},
 	{"fitted", "the same from the end", `{ products(last: 250) { nodes { id updatedAt } } }`, nil, 13},
 	{"fitted", "a page size in a variable", `query($n: Int!) { products(first: $n) { nodes { id } } }`, []any{"n", 250}, 13},

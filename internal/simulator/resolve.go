@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -166,7 +167,10 @@ type list[T record] struct {
 	index    func(*Shop) *Index[T]
 	visible  func(*query, T) bool // Nil where the token sees all.
 	filters  map[string]graph.Filter[T]
-	words    func(T) string // What words without a field are looked for in.
+	more     func(*query) map[string]graph.Filter[T] // Filters that need more than the row.
+	other    func(field string) graph.Filter[T]      // As in graph.Vocabulary.
+	words    func(T) string                          // As in graph.Vocabulary.
+	missing  []string                                // As in graph.Vocabulary.
 	// sorts gives the value of each sort key that is neither by number nor by
 	// time of change.
 	sorts map[string]func(T) string
@@ -174,15 +178,32 @@ type list[T record] struct {
 
 // keep compiles the search among the arguments. The report is nil without a search.
 func (l list[T]) keep(q *query, args map[string]any) (keep func(T) bool, report *graph.SearchReport) {
-	text, _ := args["query"].(string)
-	if text == "" {
-		return l.seen(q, nil), nil
-	}
-	match, report := graph.Search(text, l.filters, l.words)
+	match, report := search(q, args, graph.Vocabulary[T]{Fields: l.fields(q), Other: l.other, Words: l.words, Missing: l.missing})
 	if match == nil {
 		return l.seen(q, nil), report
 	}
 	return l.seen(q, func(v T) bool { return !v.changed().After(q.indexed) && match(v) }), report
+}
+
+// fields are all filters of the list.
+func (l list[T]) fields(q *query) map[string]graph.Filter[T] {
+	if l.more == nil {
+		return l.filters
+	}
+	out := maps.Clone(l.filters)
+	maps.Copy(out, l.more(q))
+	return out
+}
+
+// search compiles the search among the arguments, in the shop's zone. The report
+// is nil without a search.
+func search[T any](q *query, args map[string]any, words graph.Vocabulary[T]) (func(T) bool, *graph.SearchReport) {
+	text, _ := args["query"].(string)
+	if text == "" {
+		return nil, nil
+	}
+	words.Zone, words.Now = q.shop.zone(), q.access.Now
+	return graph.Search(text, words)
 }
 
 func (l list[T]) seen(q *query, match func(T) bool) func(T) bool {
@@ -268,7 +289,7 @@ func rows[T record](index *Index[T], byChange bool, from *graph.Key, backward bo
 
 // count answers a Count field.
 func (l list[T]) count(q *query, args map[string]any) (any, error) {
-	keep, _ := l.keep(q, args)
+	keep, report := l.keep(q, args)
 	index := l.index(q.shop)
 	n := index.Len()
 	if keep != nil {
@@ -283,7 +304,7 @@ func (l list[T]) count(q *query, args map[string]any) (any, error) {
 	if given, ok := args["limit"].(int64); ok {
 		limit = given
 	}
-	return q.count(int64(n), limit), nil
+	return graph.Searched{Object: q.count(int64(n), limit), Search: report}, nil
 }
 
 func (q *query) count(n, limit int64) graph.Object {

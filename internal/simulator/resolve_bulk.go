@@ -13,9 +13,10 @@ const typeBulk = "BulkOperation"
 
 // bulkFilters are what bulkOperations can be searched by.
 var bulkFilters = map[string]graph.Filter[*BulkOperation]{
-	"id":             graph.ByNumber(func(b *BulkOperation) int64 { return b.ID }),
-	"status":         graph.ByText(func(b *BulkOperation) []string { return []string{b.Status} }),
-	"operation_type": graph.ByText(func(b *BulkOperation) []string { return []string{b.Type} }),
+	"id": graph.ByID(func(b *BulkOperation) []int64 { return []int64{b.ID} }),
+	// Recorded: expired is not accepted.
+	"status":         graph.ByChoice(func(b *BulkOperation) string { return b.Status }, "canceled", "canceling", "completed", "created", "failed", "running"),
+	"operation_type": graph.ByChoice(func(b *BulkOperation) string { return b.Type }, "query", "mutation"),
 	"created_at":     graph.ByTime(func(b *BulkOperation) time.Time { return b.CreatedAt }),
 }
 
@@ -87,8 +88,7 @@ func (q *query) bulk(b *BulkOperation) any {
 
 func (q *query) pageBulk(args map[string]any) (any, error) {
 	rows := q.access.Installation.bulkOperations()
-	text, _ := args["query"].(string)
-	match, report := graph.Search(text, bulkFilters, nil)
+	match, report := search(q, args, graph.Vocabulary[*BulkOperation]{Fields: bulkFilters})
 	if match != nil {
 		rows = slices.DeleteFunc(rows, func(b *BulkOperation) bool { return !match(b) })
 	}

@@ -38,21 +38,34 @@ func (q *query) discountByCode(args map[string]any) (any, error) {
 	return nil, nil
 }
 
-// searchable is the list of discounts with the filter that needs the time.
-func (q *query) searchable() list[*Discount] {
-	of := discounts
-	of.filters = map[string]graph.Filter[*Discount]{
-		"status": graph.ByChoice(func(d *Discount) string { return d.Status(q.access.Now) }, "active", "expired", "scheduled"),
+// discountClasses are the classes of a discount.
+func discountClasses(d *Discount) []string {
+	switch {
+	case d.Value.FreeShipping:
+		return []string{"SHIPPING"}
+	case d.Gets.All || d.App():
+		return []string{"ORDER"}
 	}
-	for name, filter := range discounts.filters {
-		of.filters[name] = filter
-	}
-	return of
+	return []string{"PRODUCT"}
 }
 
-func (q *query) pageDiscounts(args map[string]any) (any, error) { return q.searchable().page(q, args) }
-func (q *query) countDiscounts(args map[string]any) (any, error) {
-	return q.searchable().count(q, args)
+// searchTypes gives the words by which searches call a discount's type. The
+// two fields for it differ in what buy X get Y is called.
+func searchTypes(bxgy string) func(*Discount) []string {
+	return func(d *Discount) []string {
+		out := []string{"all_with_app", "all"}
+		switch {
+		case d.App():
+			return []string{"all_with_app", "app"}
+		case d.Bxgy():
+			return append(out, bxgy)
+		case d.Value.FreeShipping:
+			return append(out, "free_shipping")
+		case d.Value.Percentage != "":
+			return append(out, "percentage")
+		}
+		return append(out, "fixed_amount")
+	}
 }
 
 // itself answers a field with the same value as an object of another type.
@@ -101,15 +114,7 @@ var _ = define(fields{
 		}
 		return d.UsageLimit
 	}),
-	"discountClasses": of(func(d *Discount) any {
-		switch {
-		case d.Value.FreeShipping:
-			return []string{"SHIPPING"}
-		case d.Gets.All || d.App():
-			return []string{"ORDER"}
-		}
-		return []string{"PRODUCT"}
-	}),
+	"discountClasses": of(func(d *Discount) any { return discountClasses(d) }),
 	"minimumRequirement": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
 		switch {
 		case d.Minimum.Quantity > 0:
@@ -127,19 +132,21 @@ var _ = define(fields{
 }, "DiscountCodeBasic", "DiscountCodeBxgy", "DiscountCodeFreeShipping", "DiscountCodeApp",
 	"DiscountAutomaticBasic", "DiscountAutomaticBxgy", "DiscountAutomaticFreeShipping", "DiscountAutomaticApp")
 
+// redeemCodes is what a discount's codes can be searched by.
+var redeemCodes = graph.Vocabulary[*RedeemCode]{
+	Fields: map[string]graph.Filter[*RedeemCode]{
+		"id":         graph.ByID(func(c *RedeemCode) []int64 { return []int64{c.ID} }),
+		"times_used": graph.ByNumber(func(*RedeemCode) int64 { return 0 }),
+	},
+	Words: func(c *RedeemCode) string { return c.Code },
+}
+
 // codes pages over a discount's codes.
 func (q *query) codes(d *Discount, args map[string]any) (any, error) {
 	codes := d.Codes
-	var report *graph.SearchReport
-	if text, _ := args["query"].(string); text != "" {
-		var match func(*RedeemCode) bool
-		match, report = graph.Search(text, map[string]graph.Filter[*RedeemCode]{
-			"code": graph.ByText(func(c *RedeemCode) []string { return []string{c.Code} }),
-			"id":   graph.ByNumber(func(c *RedeemCode) int64 { return c.ID }),
-		}, func(c *RedeemCode) string { return c.Code })
-		if match != nil {
-			codes = slices.DeleteFunc(slices.Clone(codes), func(c *RedeemCode) bool { return !match(c) })
-		}
+	match, report := search(q, args, redeemCodes)
+	if match != nil {
+		codes = slices.DeleteFunc(slices.Clone(codes), func(c *RedeemCode) bool { return !match(c) })
 	}
 	node := func(c *RedeemCode) graph.Object { return q.object(typeRedeemCode, c) }
 	source := graph.Ordered(codes, func(c *RedeemCode) graph.Key { return graph.Key{ID: c.ID} }, node)

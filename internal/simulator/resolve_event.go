@@ -12,9 +12,9 @@ import (
 var happenings = list[*Happening]{
 	typename: "BasicEvent",
 	index:    func(s *Shop) *Index[*Happening] { return &s.Events },
-	words:    func(h *Happening) string { return h.Title },
 	filters: map[string]graph.Filter[*Happening]{
-		"id":           graph.ByNumber(func(h *Happening) int64 { return h.ID }),
+		"id":           graph.ByID(func(h *Happening) []int64 { return []int64{h.ID} }),
+		"comments":     graph.ByText(func(*Happening) []string { return []string{"false", "true"} }), // There are none.
 		"action":       graph.ByText(func(h *Happening) []string { return []string{h.Action} }),
 		"subject_type": graph.ByText(func(h *Happening) []string { return []string{h.subjectType()} }),
 		"created_at":   graph.ByTime(func(h *Happening) time.Time { return h.At }),

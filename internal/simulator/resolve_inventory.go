@@ -75,10 +75,12 @@ func (q *query) level(l *Level, args map[string]any) any {
 var levelsOf = list[*Level]{
 	typename: typeLevel,
 	filters: map[string]graph.Filter[*Level]{
-		"inventory_item_id": graph.ByNumber(func(l *Level) int64 { return l.Item.ID }),
+		"inventory_item_id": graph.ByID(func(l *Level) []int64 { return []int64{l.Item.ID} }),
+		"id":                graph.ByID(func(l *Level) []int64 { return []int64{l.Location.LevelNumber} }),
 		"created_at":        graph.ByTime(func(l *Level) time.Time { return l.CreatedAt }),
 		"updated_at":        graph.ByTime(func(l *Level) time.Time { return l.UpdatedAt }),
 	},
+	missing: []string{"inventory_group_id"},
 }
 
 // findLevel finds a level by its gid, active or not.

@@ -19,20 +19,42 @@ var (
 			return strings.Join(append([]string{p.Title, p.ProductType, p.Vendor}, p.Tags...), " ")
 		},
 		filters: map[string]graph.Filter[*Product]{
-			"id":              graph.ByNumber(func(p *Product) int64 { return p.ID }),
-			"title":           graph.ByText(func(p *Product) []string { return []string{p.Title} }),
-			"handle":          graph.ByText(func(p *Product) []string { return []string{p.Handle} }),
-			"vendor":          graph.ByText(func(p *Product) []string { return []string{p.Vendor} }),
-			"product_type":    graph.ByText(func(p *Product) []string { return []string{p.ProductType} }),
-			"tag":             graph.ByText(func(p *Product) []string { return p.Tags }),
-			"sku":             graph.ByText(func(p *Product) []string { return each(p.Variants, func(v *Variant) string { return v.SKU }) }),
-			"barcode":         graph.ByText(func(p *Product) []string { return each(p.Variants, func(v *Variant) string { return v.Barcode }) }),
-			"status":          graph.ByChoice(func(p *Product) string { return p.Status }, "active", "archived", "draft", "unlisted"),
-			"inventory_total": graph.ByNumber((*Product).TotalInventory),
-			"created_at":      graph.ByTime(func(p *Product) time.Time { return p.CreatedAt }),
-			"updated_at":      graph.ByTime(func(p *Product) time.Time { return p.UpdatedAt }),
-			"published_at":    graph.ByTime(func(p *Product) time.Time { return p.PublishedAt }),
+			"barcode":                  graph.ByText(func(p *Product) []string { return each(p.Variants, func(v *Variant) string { return v.Barcode }) }),
+			"created_at":               graph.ByTime(func(p *Product) time.Time { return p.CreatedAt }),
+			"gift_card":                graph.ByFlag(func(*Product) bool { return false }),
+			"handle":                   graph.ByTexts(func(p *Product) []string { return []string{p.Handle} }),
+			"has_only_default_variant": graph.ByFlag((*Product).onlyDefault),
+			"id":                       graph.ByID(func(p *Product) []int64 { return []int64{p.ID} }),
+			"inventory_total":          graph.ByNumber((*Product).TotalInventory),
+			"is_price_reduced": graph.ByFlag(func(p *Product) bool {
+				return slices.ContainsFunc(p.Variants, func(v *Variant) bool { return v.CompareAtPrice > v.Price })
+			}),
+			"out_of_stock_somewhere": graph.ByFlag((*Product).outOfStockSomewhere),
+			"price":                  byMoney(func(p *Product) []Money { return each(p.Variants, func(v *Variant) Money { return v.Price }) }),
+			"product_type":           graph.ByTexts(func(p *Product) []string { return []string{p.ProductType} }),
+			"published_at":           graph.ByTime(func(p *Product) time.Time { return p.PublishedAt }),
+			"sku":                    graph.ByText(func(p *Product) []string { return each(p.Variants, func(v *Variant) string { return v.SKU }) }),
+			"status":                 graph.ByChoice(func(p *Product) string { return p.Status }, productStatuses...),
+			"tag":                    graph.ByText(func(p *Product) []string { return p.Tags }),
+			"tag_not":                graph.Not(graph.ByText(func(p *Product) []string { return p.Tags })),
+			"title":                  graph.ByText(func(p *Product) []string { return []string{p.Title} }),
+			"tracks_inventory": graph.ByFlag(func(p *Product) bool {
+				return slices.ContainsFunc(p.Variants, func(v *Variant) bool { return v.Item.Tracked })
+			}),
+			"updated_at":    graph.ByTime(func(p *Product) time.Time { return p.UpdatedAt }),
+			"variant_id":    graph.ByID(func(p *Product) []int64 { return each(p.Variants, func(v *Variant) int64 { return v.ID }) }),
+			"variant_title": graph.ByText(func(p *Product) []string { return each(p.Variants, func(v *Variant) string { return v.Title }) }),
+			"vendor":        graph.ByText(func(p *Product) []string { return []string{p.Vendor} }),
 		},
+		more: func(q *query) map[string]graph.Filter[*Product] {
+			return map[string]graph.Filter[*Product]{
+				"collection_id":    byCollection(q, func(p *Product) *Product { return p }),
+				"published_status": byPublication(q, func(p *Product) publishable { return p }),
+			}
+		},
+		other: byMetafield(func(p *Product) []*Metafield { return p.Metafields }),
+		missing: []string{"bundles", "category_id", "combined_listing_role", "delivery_profile_id", "error_feedback", "has_only_composites",
+			"has_variant_with_components", "product_configuration_owner", "product_publication_status", "publication_ids", "publishable_status"},
 		sorts: map[string]func(*Product) string{
 			"CREATED_AT":      func(p *Product) string { return sortable(p.CreatedAt) },
 			"PUBLISHED_AT":    func(p *Product) string { return sortable(p.PublishedAt) },
@@ -47,27 +69,45 @@ var (
 		index:    func(s *Shop) *Index[*Variant] { return &s.Variants },
 		words:    func(v *Variant) string { return v.Product.Title + " " + v.Title + " " + v.SKU + " " + v.Barcode },
 		filters: map[string]graph.Filter[*Variant]{
-			"id":                 graph.ByNumber(func(v *Variant) int64 { return v.ID }),
-			"product_id":         graph.ByNumber(func(v *Variant) int64 { return v.Product.ID }),
-			"title":              graph.ByText(func(v *Variant) []string { return []string{v.Title} }),
-			"sku":                graph.ByText(func(v *Variant) []string { return []string{v.SKU} }),
 			"barcode":            graph.ByText(func(v *Variant) []string { return []string{v.Barcode} }),
-			"vendor":             graph.ByText(func(v *Variant) []string { return []string{v.Product.Vendor} }),
-			"product_type":       graph.ByText(func(v *Variant) []string { return []string{v.Product.ProductType} }),
-			"tag":                graph.ByText(func(v *Variant) []string { return v.Product.Tags }),
-			"product_status":     graph.ByChoice(func(v *Variant) string { return v.Product.Status }, "active", "archived", "draft", "unlisted"),
+			"gift_card":          graph.ByFlag(func(*Variant) bool { return false }),
+			"id":                 graph.ByID(func(v *Variant) []int64 { return []int64{v.ID} }),
 			"inventory_quantity": graph.ByNumber((*Variant).InventoryQuantity),
-			"taxable":            graph.ByChoice(func(v *Variant) string { return fmt.Sprint(v.Taxable) }, "true", "false"),
-			"updated_at":         graph.ByTime(func(v *Variant) time.Time { return v.UpdatedAt }),
+			"location_id": graph.ByID(func(v *Variant) []int64 {
+				return each(activeLevels(v.Item.Levels), func(l *Level) int64 { return l.Location.ID })
+			}),
+			"option1":        graph.ByText(func(v *Variant) []string { return v.option(0) }),
+			"option2":        graph.ByText(func(v *Variant) []string { return v.option(1) }),
+			"option3":        graph.ByText(func(v *Variant) []string { return v.option(2) }),
+			"product_id":     graph.ByID(func(v *Variant) []int64 { return []int64{v.Product.ID} }),
+			"product_ids":    graph.ByTexts(func(v *Variant) []string { return []string{number(v.Product.ID)} }),
+			"product_status": graph.ByChoice(func(v *Variant) string { return v.Product.Status }, productStatuses...),
+			"product_type":   graph.ByTexts(func(v *Variant) []string { return []string{v.Product.ProductType} }),
+			"sku":            graph.ByText(func(v *Variant) []string { return []string{v.SKU} }),
+			"tag":            graph.ByText(func(v *Variant) []string { return v.Product.Tags }),
+			"tag_not":        graph.Not(graph.ByText(func(v *Variant) []string { return v.Product.Tags })),
+			"taxable":        graph.ByFlag(func(v *Variant) bool { return v.Taxable }),
+			"title":          graph.ByText(func(v *Variant) []string { return []string{v.Title} }),
+			"updated_at":     graph.ByTime(func(v *Variant) time.Time { return v.UpdatedAt }),
+			"vendor":         graph.ByText(func(v *Variant) []string { return []string{v.Product.Vendor} }),
 		},
+		more: func(q *query) map[string]graph.Filter[*Variant] {
+			return map[string]graph.Filter[*Variant]{
+				"collection":       byCollection(q, func(v *Variant) *Product { return v.Product }),
+				"published_status": byPublication(q, func(v *Variant) publishable { return v.Product }),
+			}
+		},
+		missing: []string{"delivery_profile_id", "exclude_composite", "exclude_variants_with_components", "managed", "managed_by",
+			"product_publication_status", "publishable_status", "requires_components"},
 		sorts: variantSorts,
 	}
-	items = list[*InventoryItem]{
+	// Recorded and published: the count takes a search and ignores all of it.
+	countedVariants = list[*Variant]{typename: typeVariant, index: variants.index}
+	items           = list[*InventoryItem]{
 		typename: typeItem,
 		index:    func(s *Shop) *Index[*InventoryItem] { return &s.Items },
-		words:    func(i *InventoryItem) string { return i.SKU },
 		filters: map[string]graph.Filter[*InventoryItem]{
-			"id":         graph.ByNumber(func(i *InventoryItem) int64 { return i.ID }),
+			"id":         graph.ByID(func(i *InventoryItem) []int64 { return []int64{i.ID} }),
 			"sku":        graph.ByText(func(i *InventoryItem) []string { return []string{i.SKU} }),
 			"created_at": graph.ByTime(func(i *InventoryItem) time.Time { return i.CreatedAt }),
 			"updated_at": graph.ByTime(func(i *InventoryItem) time.Time { return i.UpdatedAt }),
@@ -78,12 +118,19 @@ var (
 		index:    func(s *Shop) *Index[*Location] { return &s.Locations },
 		words:    func(l *Location) string { return l.Name },
 		filters: map[string]graph.Filter[*Location]{
-			"id":         graph.ByNumber(func(l *Location) int64 { return l.ID }),
-			"name":       graph.ByText(func(l *Location) []string { return []string{l.Name} }),
-			"active":     graph.ByChoice(func(l *Location) string { return fmt.Sprint(l.Active) }, "true", "false"),
-			"created_at": graph.ByTime(func(l *Location) time.Time { return l.CreatedAt }),
+			"active":      graph.ByFlag(func(l *Location) bool { return l.Active }),
+			"address1":    graph.ByText(func(l *Location) []string { return []string{l.Address1} }),
+			"city":        graph.ByText(func(l *Location) []string { return []string{l.City} }),
+			"country":     graph.ByText(func(l *Location) []string { return []string{l.Country} }),
+			"created_at":  graph.ByTime(func(l *Location) time.Time { return l.CreatedAt }),
+			"id":          graph.ByID(func(l *Location) []int64 { return []int64{l.ID} }),
+			"legacy":      graph.ByFlag(func(*Location) bool { return false }),
+			"location_id": graph.ByID(func(l *Location) []int64 { return []int64{l.ID} }),
+			"name":        graph.ByText(func(l *Location) []string { return []string{l.Name} }),
+			"zip":         graph.ByText(func(l *Location) []string { return []string{l.Zip} }),
 		},
-		sorts: map[string]func(*Location) string{"NAME": func(l *Location) string { return strings.ToLower(l.Name) }},
+		missing: []string{"address2", "geolocated", "pickup_in_store", "province"},
+		sorts:   map[string]func(*Location) string{"NAME": func(l *Location) string { return strings.ToLower(l.Name) }},
 	}
 	activeLocations = func() list[*Location] {
 		out := locations
@@ -95,29 +142,51 @@ var (
 		index:    func(s *Shop) *Index[*Collection] { return &s.Collections },
 		words:    func(c *Collection) string { return c.Title },
 		filters: map[string]graph.Filter[*Collection]{
-			"id":              graph.ByNumber(func(c *Collection) int64 { return c.ID }),
-			"title":           graph.ByText(func(c *Collection) []string { return []string{c.Title} }),
-			"handle":          graph.ByText(func(c *Collection) []string { return []string{c.Handle} }),
-			"updated_at":      graph.ByTime(func(c *Collection) time.Time { return c.UpdatedAt }),
-			"published_at":    graph.ByTime(func(c *Collection) time.Time { return c.PublishedAt }),
 			"collection_type": graph.ByChoice(collectionType, "smart", "custom"),
+			"handle":          graph.ByText(func(c *Collection) []string { return []string{c.Handle} }),
+			"id":              graph.ByID(func(c *Collection) []int64 { return []int64{c.ID} }),
+			"product_id":      graph.ByID(func(c *Collection) []int64 { return c.Members }),
+			"published_at":    graph.ByTime(func(c *Collection) time.Time { return c.PublishedAt }),
+			"title":           graph.ByText(func(c *Collection) []string { return []string{c.Title} }),
+			"updated_at":      graph.ByTime(func(c *Collection) time.Time { return c.UpdatedAt }),
 		},
-		sorts: map[string]func(*Collection) string{"TITLE": func(c *Collection) string { return strings.ToLower(c.Title) }},
+		more: func(q *query) map[string]graph.Filter[*Collection] {
+			return map[string]graph.Filter[*Collection]{"published_status": byPublication(q, func(c *Collection) publishable { return c })}
+		},
+		missing: []string{"product_publication_status", "publishable_status"},
+		sorts:   map[string]func(*Collection) string{"TITLE": func(c *Collection) string { return strings.ToLower(c.Title) }},
 	}
 	discounts = list[*Discount]{
 		typename: "DiscountNode",
 		index:    func(s *Shop) *Index[*Discount] { return &s.Discounts },
 		words:    func(d *Discount) string { return d.Title },
 		filters: map[string]graph.Filter[*Discount]{
-			"id":         graph.ByNumber(func(d *Discount) int64 { return d.ID }),
-			"title":      graph.ByText(func(d *Discount) []string { return []string{d.Title} }),
-			"method":     graph.ByChoice(discountMethod, "code", "automatic"),
-			"created_at": graph.ByTime(func(d *Discount) time.Time { return d.CreatedAt }),
-			"updated_at": graph.ByTime(func(d *Discount) time.Time { return d.UpdatedAt }),
-			"starts_at":  graph.ByTime(func(d *Discount) time.Time { return d.StartsAt }),
-			"ends_at":    graph.ByTime(func(d *Discount) time.Time { return d.EndsAt }),
 			// Recorded: finds nothing here; codeDiscountNodeByCode does.
 			"code": graph.ByText(func(*Discount) []string { return nil }),
+			// Discounts here combine with none, are for all buyers, and have no tags and no uses.
+			"combines_with": graph.ByChoices(func(*Discount) []string { return nil }, "order_discounts", "product_discounts", "shipping_discounts"),
+			"combines_with.product_discounts_with_tags_on_same_cart_line": graph.ByTexts(func(*Discount) []string { return nil }),
+			"context":        graph.ByChoice(func(*Discount) string { return "all" }, "all", "customer", "segment", "market"),
+			"created_at":     graph.ByTime(func(d *Discount) time.Time { return d.CreatedAt }),
+			"customer_ids":   graph.ByTexts(func(*Discount) []string { return nil }),
+			"discount_class": graph.ByChoices(discountClasses, "order", "product", "shipping"),
+			"discount_type":  graph.ByChoices(searchTypes("bogo"), "app", "bogo", "fixed_amount", "free_shipping", "percentage"),
+			"ends_at":        graph.ByTime(func(d *Discount) time.Time { return d.EndsAt }),
+			"id":             graph.ByID(func(d *Discount) []int64 { return []int64{d.ID} }),
+			"market_ids":     graph.ByTexts(func(*Discount) []string { return nil }),
+			"method":         graph.ByChoice(discountMethod, "code", "automatic"),
+			"segment_ids":    graph.ByTexts(func(*Discount) []string { return nil }),
+			"starts_at":      graph.ByTime(func(d *Discount) time.Time { return d.StartsAt }),
+			"tag":            graph.ByTexts(func(*Discount) []string { return nil }),
+			"times_used":     graph.ByNumber(func(*Discount) int64 { return 0 }),
+			"title":          graph.ByText(func(d *Discount) []string { return []string{d.Title} }),
+			"type":           graph.ByChoices(searchTypes("bxgy"), "all", "all_with_app", "app", "bxgy", "fixed_amount", "free_shipping", "percentage"),
+			"updated_at":     graph.ByTime(func(d *Discount) time.Time { return d.UpdatedAt }),
+		},
+		more: func(q *query) map[string]graph.Filter[*Discount] {
+			return map[string]graph.Filter[*Discount]{ // Decided by the clock.
+				"status": graph.ByChoice(func(d *Discount) string { return d.Status(q.access.Now) }, "active", "expired", "scheduled"),
+			}
 		},
 		sorts: map[string]func(*Discount) string{
 			"TITLE":      func(d *Discount) string { return strings.ToLower(d.Title) },
@@ -132,16 +201,28 @@ var (
 		visible:  func(q *query, o *Order) bool { return q.seesOrder(o) },
 		words:    func(o *Order) string { return o.Name },
 		filters: map[string]graph.Filter[*Order]{
-			"id":                 graph.ByNumber(func(o *Order) int64 { return o.ID }),
-			"name":               graph.ByText(func(o *Order) []string { return []string{o.Name, strings.TrimPrefix(o.Name, "#")} }),
-			"tag":                graph.ByText(func(o *Order) []string { return o.Tags }),
-			"status":             graph.ByChoice(orderStatus, "open", "cancelled"),
-			"financial_status":   graph.ByText(func(o *Order) []string { return []string{o.FinancialStatus} }),
-			"fulfillment_status": graph.ByText(func(o *Order) []string { return []string{o.FulfillmentStatus} }),
-			"created_at":         graph.ByTime(func(o *Order) time.Time { return o.CreatedAt }),
-			"processed_at":       graph.ByTime(func(o *Order) time.Time { return o.CreatedAt }),
-			"updated_at":         graph.ByTime(func(o *Order) time.Time { return o.UpdatedAt }),
+			"created_at":          graph.ByTime(func(o *Order) time.Time { return o.CreatedAt }),
+			"current_total_price": byMoney(func(o *Order) []Money { return []Money{o.Total} }),
+			// Orders here have no customer, no discount code, and are no tests.
+			"discount_code":           graph.ByText(func(*Order) []string { return nil }),
+			"email":                   graph.ByText(func(*Order) []string { return nil }),
+			"financial_status":        graph.ByText(func(o *Order) []string { return []string{o.FinancialStatus} }),
+			"fulfillment_location_id": graph.ByID(func(o *Order) []int64 { return []int64{o.Location} }),
+			"fulfillment_status":      graph.ByText(fulfillmentStatuses),
+			"id":                      graph.ByID(func(o *Order) []int64 { return []int64{o.ID} }),
+			"name":                    graph.ByText(func(o *Order) []string { return []string{o.Name, strings.TrimPrefix(o.Name, "#")} }),
+			"processed_at":            graph.ByTime(func(o *Order) time.Time { return o.CreatedAt }),
+			"sku":                     graph.ByText(func(o *Order) []string { return each(o.LineItems, func(l *LineItem) string { return l.SKU }) }),
+			"status":                  graph.ByChoices(orderStatuses, "open", "closed", "cancelled", "not_closed"),
+			"tag":                     graph.ByText(func(o *Order) []string { return o.Tags }),
+			"tag_not":                 graph.Not(graph.ByText(func(o *Order) []string { return o.Tags })),
+			"test":                    graph.ByFlag(func(*Order) bool { return false }),
+			"updated_at":              graph.ByTime(func(o *Order) time.Time { return o.UpdatedAt }),
 		},
+		missing: []string{"cart_token", "channel", "channel_id", "chargeback_status", "checkout_token", "confirmation_number", "credit_card_last4",
+			"customer_id", "delivery_method", "fraud_protection_level", "gateway", "location_id", "metafields.{namespace}.{key}", "payment_id",
+			"payment_provider_id", "po_number", "reference_location_id", "return_status", "risk_level", "sales_channel", "source_identifier",
+			"source_name", "subtotal_line_items_quantity", "total_weight"},
 		sorts: map[string]func(*Order) string{
 			"CREATED_AT":   func(o *Order) string { return sortable(o.CreatedAt) },
 			"PROCESSED_AT": func(o *Order) string { return sortable(o.CreatedAt) },
@@ -176,12 +257,22 @@ func discountMethod(d *Discount) string {
 	return "code"
 }
 
-func orderStatus(o *Order) string {
+// orderStatuses are all values of status that an order answers to. Orders here
+// are never closed, since nothing archives them.
+func orderStatuses(o *Order) []string {
 	if o.CancelledAt.IsZero() {
-		return "open"
+		return []string{"open", "not_closed"}
 	}
-	return "cancelled"
+	return []string{"cancelled", "not_closed"}
 }
+
+// fulfillmentStatuses are an order's status and what the search calls it besides.
+func fulfillmentStatuses(o *Order) []string {
+	also := map[string][]string{"FULFILLED": {"shipped"}, "UNFULFILLED": {"unshipped"}, "PARTIALLY_FULFILLED": {"partial"}}
+	return append([]string{o.FulfillmentStatus}, also[o.FulfillmentStatus]...)
+}
+
+var productStatuses = []string{"active", "archived", "draft", "unlisted"}
 
 // sortable is a time as a sort value.
 func sortable(t time.Time) string { return t.UTC().Format(changedValue) }
@@ -219,7 +310,7 @@ var _ = define(fields{
 	"productsCount":             root("read_products", "productsCount", products.count),
 	"productVariant":            root("read_products", "productVariant", variants.find),
 	"productVariants":           root("read_products", "productVariants", variants.page),
-	"productVariantsCount":      root("read_products", "productVariantsCount", variants.count),
+	"productVariantsCount":      root("read_products", "productVariantsCount", countedVariants.count),
 	"inventoryItem":             root("read_inventory", "inventoryItem", items.find),
 	"inventoryItems":            root("read_inventory", "inventoryItems", items.page),
 	"inventoryLevel":            root("read_inventory", "inventoryLevel", (*query).findLevel),
@@ -230,8 +321,8 @@ var _ = define(fields{
 	"collections":               root("read_products", "collections", collections.page),
 	"collectionsCount":          root("read_products", "collectionsCount", collections.count),
 	"discountNode":              root("read_discounts", "discountNode", (*query).findDiscount),
-	"discountNodes":             root("read_discounts", "discountNodes", (*query).pageDiscounts),
-	"discountNodesCount":        root("read_discounts", "discountNodesCount", (*query).countDiscounts),
+	"discountNodes":             root("read_discounts", "discountNodes", discounts.page),
+	"discountNodesCount":        root("read_discounts", "discountNodesCount", discounts.count),
 	"codeDiscountNodeByCode":    root("read_discounts", "codeDiscountNodeByCode", (*query).discountByCode),
 	"order":                     root("read_orders", "order", orders.find),
 	"orders":                    root("read_orders", "orders", orders.page),

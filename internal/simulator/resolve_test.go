@@ -372,7 +372,7 @@ func TestAnUnknownSearchFieldFindsEverythingWithAWarning(t *testing.T) {
 	if n := strings.Count(string(answer.Data), "gid:"); n != 5 {
 		t.Errorf("%d products", n)
 	}
-	want := `[{"path":["products"],"query":"colour:red","warnings":[{"field":"colour","message":"Invalid search field for this query.","code":"invalid_field"}]}]`
+	want := `[{"path":["products"],"query":"colour:red","parsed":{"field":"colour","match_all":"red"},"warnings":[{"field":"colour","message":"Invalid search field for this query.","code":"invalid_field"}]}]`
 	if got, _ := json.Marshal(answer.Extensions.Search); string(got) != want {
 		t.Errorf("search report %s, want %s", got, want)
 	}

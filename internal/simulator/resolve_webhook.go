@@ -3,6 +3,7 @@ package simulator
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,16 +12,23 @@ import (
 
 // subscriptionFilters are what webhookSubscriptions can be searched by.
 var subscriptionFilters = map[string]graph.Filter[Subscription]{
-	"id":         graph.ByNumber(func(s Subscription) int64 { return s.ID }),
+	"id":         graph.ByID(func(s Subscription) []int64 { return []int64{s.ID} }),
 	"created_at": graph.ByTime(func(s Subscription) time.Time { return s.CreatedAt }),
 	"updated_at": graph.ByTime(func(s Subscription) time.Time { return s.UpdatedAt }),
 }
 
+// countedSubscriptionFilters are what webhookSubscriptionsCount can be searched by.
+var countedSubscriptionFilters = func() map[string]graph.Filter[Subscription] {
+	out := maps.Clone(subscriptionFilters)
+	out["endpoint"] = graph.ByText(func(s Subscription) []string { return []string{s.URI} })
+	out["topic"] = graph.ByText(func(s Subscription) []string { return []string{s.Topic} })
+	return out
+}()
+
 // subscriptions are those of the app that the arguments leave.
-func (q *query) subscriptions(args map[string]any) ([]Subscription, *graph.SearchReport) {
+func (q *query) subscriptions(args map[string]any, filters map[string]graph.Filter[Subscription]) ([]Subscription, *graph.SearchReport) {
 	all := q.access.Installation.Subscriptions()
-	text, _ := args["query"].(string)
-	match, report := graph.Search(text, subscriptionFilters, nil)
+	match, report := search(q, args, graph.Vocabulary[Subscription]{Fields: filters})
 	topics, byTopic := args["topics"].([]any)
 	return slices.DeleteFunc(all, func(s Subscription) bool {
 		switch {
@@ -37,7 +45,7 @@ func (q *query) subscriptions(args map[string]any) ([]Subscription, *graph.Searc
 }
 
 func (q *query) pageSubscriptions(args map[string]any) (any, error) {
-	rows, report := q.subscriptions(args)
+	rows, report := q.subscriptions(args, subscriptionFilters)
 	connection, err := graph.Connect(args, graph.Sorted(rows, func(s Subscription) graph.Key {
 		if args["sortKey"] == "CREATED_AT" {
 			return graph.Key{Value: sortable(s.CreatedAt), ID: s.ID}
@@ -52,12 +60,13 @@ func (q *query) pageSubscriptions(args map[string]any) (any, error) {
 }
 
 func (q *query) countSubscriptions(args map[string]any) (any, error) {
-	rows, _ := q.subscriptions(args)
+	rows, report := q.subscriptions(args, countedSubscriptionFilters)
 	n := int64(len(rows))
-	if limit, ok := args["limit"].(int64); ok {
-		return q.count(n, limit), nil
+	limit := n
+	if given, ok := args["limit"].(int64); ok {
+		limit = given
 	}
-	return q.count(n, n), nil
+	return graph.Searched{Object: q.count(n, limit), Search: report}, nil
 }
 
 func (q *query) findSubscription(args map[string]any) (any, error) {

@@ -160,6 +160,9 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 			return
 		}
 	}
+	// The pages and the guides differ in the first name.
+	request.Debug.Search = asked(r, "Shopify-Search-Query-Debug") || asked(r, "X-Shopify-Search-Query-Debug")
+	request.Debug.Cost = asked(r, "Shopify-GraphQL-Cost-Debug")
 	if s.chancy(faults.Throttle) {
 		access.Bucket.Drain()
 	}
@@ -214,6 +217,9 @@ func (s *Simulator) lostByFault(w http.ResponseWriter) bool {
 	http.Error(w, "Bad Gateway", http.StatusBadGateway)
 	return true
 }
+
+// asked tells whether a header that is a switch is on.
+func asked(r *http.Request, header string) bool { return r.Header.Get(header) == "1" }
 
 // reset ends a request as a broken network does, and does not return.
 func reset(w http.ResponseWriter) {

@@ -115,7 +115,7 @@ func parseCursor(text string) (*Key, error) {
 
 // Connection is one page of a source.
 type Connection struct {
-	// Search is reported beside the data where it holds warnings.
+	// Search is reported beside the data where it holds warnings or where that was asked for.
 	Search *SearchReport
 
 	items          []Item

@@ -27,6 +27,61 @@ type Cost struct {
 	Requested int            `json:"requestedQueryCost"`
 	Actual    *int           `json:"actualQueryCost"` // Null where nothing was executed.
 	Throttle  ThrottleStatus `json:"throttleStatus"`
+	Fields    []FieldCost    `json:"fields,omitempty"` // Where they were asked for.
+}
+
+// FieldCost is what one field of a request costs, as the header
+// Shopify-GraphQL-Cost-Debug asks (page "API limits", seen 2026-11-24). Of a
+// list it is the price of one element; that is unproven.
+type FieldCost struct {
+	Path     []any `json:"path"`
+	Defined  int   `json:"definedCost"`
+	Total    int   `json:"requestedTotalCost"`
+	Children *int  `json:"requestedChildrenCost"` // Null where it has none.
+}
+
+// breakdown lists the costs of all fields, parents before children.
+func (op *Operation) breakdown() []FieldCost {
+	var out []FieldCost
+	var walk func(definition *ast.Definition, sel *selection, path []any)
+	walk = func(definition *ast.Definition, sel *selection, path []any) {
+		seen := map[string]bool{}
+		for _, object := range op.schema.concrete(definition) {
+			for _, selected := range op.fields(sel, object) {
+				if seen[selected.key] {
+					continue // Selected of several types alike.
+				}
+				seen[selected.key] = true
+				here := append(path[:len(path):len(path)], selected.key)
+				inner := op.schema.ast.Types[selected.definition.Type.Name()]
+				entry := FieldCost{Path: here, Total: op.fieldCost(selected)}
+				switch {
+				case len(path) == 0:
+					entry.Total = op.rootCost(selected, entry.Total)
+				case isConnection(definition):
+					entry.Total = op.elementCost(selected)
+				}
+				if entry.Defined = entry.Total; inner != nil && inner.IsCompositeType() {
+					switch {
+					case len(path) == 0 && op.Mutation:
+						entry.Defined = mutationCost
+					case isConnection(inner):
+						entry.Defined = connectionCost
+					case entry.Total > 0 && inner.Name != "Count":
+						entry.Defined = 1
+					}
+					children := entry.Total - entry.Defined
+					entry.Children = &children
+				}
+				out = append(out, entry)
+				if inner != nil && inner.IsCompositeType() {
+					walk(inner, selected.sub, here)
+				}
+			}
+		}
+	}
+	walk(op.root, op.top, nil)
+	return out
 }
 
 // size is how many nodes a page of n is charged as.

@@ -196,6 +196,10 @@ func (x *execution) complete(value any, typ *ast.Type, parent *ast.Definition, s
 		}
 		return cost, true
 	}
+	if found, isSearched := object.(Searched); isSearched {
+		x.searched(found.Search)
+		object = found.Object
+	}
 	actual := definition
 	if definition.IsAbstractType() {
 		actual = x.op.schema.ast.Types[object.Typename()]
@@ -214,14 +218,21 @@ func (x *execution) complete(value any, typ *ast.Type, parent *ast.Definition, s
 	return 1 + inner, true
 }
 
+// searched reports how a search was read, where something of it was ignored or
+// the caller asked for it.
+func (x *execution) searched(read *SearchReport) {
+	if read == nil || len(read.Warnings) == 0 && !x.op.debug.Search {
+		return
+	}
+	report := *read
+	report.Path = append([]any(nil), x.path...)
+	x.search = append(x.search, report)
+}
+
 // connection writes a page. Its nodes cost what they turned out to cost, and
 // their number counts in proportion to what was asked for.
 func (x *execution) connection(page *Connection, definition *ast.Definition, selected *field) (cost float64, ok bool) {
-	if page.Search != nil && len(page.Search.Warnings) > 0 {
-		report := *page.Search
-		report.Path = append([]any(nil), x.path...)
-		x.search = append(x.search, report)
-	}
+	x.searched(page.Search)
 	cost = connectionCost
 	charged := actualSize(page.asked, len(page.items))
 	x.out = append(x.out, '{')

@@ -30,11 +30,25 @@ type Object interface {
 	Field(ctx context.Context, name string, args map[string]any) (any, error)
 }
 
+// Searched is an object that a search led to, like a count.
+type Searched struct {
+	Object
+	Search *SearchReport // Nil where nothing was searched.
+}
+
 // Request is the body of a GraphQL call.
 type Request struct {
 	Query         string         `json:"query"`
 	OperationName string         `json:"operationName"`
 	Variables     map[string]any `json:"variables"`
+
+	Debug Debug `json:"-"` // From the headers.
+}
+
+// Debug is what a caller may ask to be told besides.
+type Debug struct {
+	Search bool // How each search was read, warnings or none.
+	Cost   bool // What each field costs.
 }
 
 // UnmarshalJSON implements json.Unmarshaler. Numbers keep their digits, since ids

@@ -33,6 +33,7 @@ type Operation struct {
 	Reading func(write func())
 
 	schema *Schema
+	debug  Debug
 	root   *ast.Definition
 	vars   map[string]any
 	top    *selection
@@ -62,7 +63,7 @@ func (s *Schema) Prepare(request Request) (*Operation, []*Error) {
 		}
 	}
 
-	op := &Operation{schema: s, vars: vars, root: s.ast.Query}
+	op := &Operation{schema: s, debug: request.Debug, vars: vars, root: s.ast.Query}
 	if chosen.Operation == ast.Mutation {
 		op.Mutation, op.root = true, s.ast.Mutation
 	}

@@ -2,16 +2,16 @@ package graph
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// SearchReport tells what a search did not understand. Shopify then answers as
-// if those parts had not been there, possibly with everything.
+// SearchReport tells how a search was read, and what of it was ignored. Shopify
+// answers as if those parts had not been there, possibly with everything.
 type SearchReport struct {
 	Path     []any           `json:"path"`
 	Query    string          `json:"query"`
+	Parsed   *Parsed         `json:"parsed,omitempty"`
 	Warnings []SearchWarning `json:"warnings"`
 }
 
@@ -19,23 +19,99 @@ type SearchReport struct {
 type SearchWarning struct {
 	Field   string `json:"field"`
 	Message string `json:"message"`
-	Code    string `json:"code"`
+	Code    string `json:"code,omitempty"`
 }
 
-// Filter makes the test for one comparison with a field; ok is false for a
-// value that the field cannot have. The operator is one of "", ">", ">=", "<" and "<=".
-type Filter[T any] func(operator, value string) (test func(T) bool, ok bool)
+// Parsed is a search as it was read: a comparison, or several joined. Recorded
+// are all members but Not, MatchPrefix, Exists and the ranges from above.
+type Parsed struct {
+	And []*Parsed `json:"and,omitempty"`
+	Or  []*Parsed `json:"or,omitempty"`
+	Not *Parsed   `json:"not,omitempty"`
 
-// Search compiles a query in Shopify's search syntax ("API search syntax", seen
-// 2026-11-24): field:value, quotes, comparisons, AND (or a space), OR binding
-// tighter than AND, NOT or a leading minus, parentheses, value* for a prefix,
-// field:* for anything set. Words without a field are looked for in what words
-// gives. keep is nil where the query restricts nothing.
-func Search[T any](query string, fields map[string]Filter[T], words func(T) string) (keep func(T) bool, report *SearchReport) {
-	report = &SearchReport{Query: query}
+	Field       string `json:"field,omitempty"` // "default" for words without one.
+	MatchAll    any    `json:"match_all,omitempty"`
+	MatchPhrase any    `json:"match_phrase,omitempty"` // Of a value in quotes.
+	MatchPrefix any    `json:"match_prefix,omitempty"`
+	Exists      bool   `json:"exists,omitempty"`
+	RangeGT     any    `json:"range_gt,omitempty"`
+	RangeGTE    any    `json:"range_gte,omitempty"`
+	RangeLT     any    `json:"range_lt,omitempty"`
+	RangeLTE    any    `json:"range_lte,omitempty"`
+}
+
+func (p *Parsed) isRange() bool {
+	return p.RangeGT != nil || p.RangeGTE != nil || p.RangeLT != nil || p.RangeLTE != nil
+}
+
+// Comparison is a field:value of a search.
+type Comparison struct {
+	Operator string // "", ">", ">=", "<" or "<=".
+	Value    string
+	Quoted   bool
+	Zone     *time.Location // Of times that name none.
+	Now      time.Time
+}
+
+// Condition is what a Filter makes of a comparison.
+type Condition[T any] struct {
+	Test  func(T) bool   // Nil where the comparison is ignored.
+	Shown any            // The value as the report shows it; nil where that is as it was given.
+	Why   *SearchWarning // Of an ignored one; nil for a value that is not accepted.
+}
+
+// Filter makes the condition of one field.
+type Filter[T any] func(Comparison) Condition[T]
+
+// Vocabulary is what a search can speak of.
+type Vocabulary[T any] struct {
+	Fields map[string]Filter[T] // By name in lower case; searches may write it otherwise.
+	// Other finds the filter of a field that is not among Fields, as it is
+	// written. Nil, or a nil answer, means that there is none.
+	Other func(field string) Filter[T]
+	// Words is where words without a field are looked for; nil where the list
+	// has no such search.
+	Words func(T) string
+	// Missing names the fields that Shopify has and this list lacks, as Shopify's
+	// descriptions do: metafields.{namespace}.{key} stands for all of those.
+	Missing []string
+
+	Zone *time.Location // The shop's; nil is UTC.
+	Now  time.Time
+}
+
+// Search compiles a query in Shopify's search syntax ("Shopify API search
+// syntax", seen 2026-11-24): field:value, quotes, comparisons, AND (or a space),
+// OR binding tighter than AND, NOT or a leading minus, parentheses, value* for a
+// prefix, field:* for anything set. keep is nil where the query restricts nothing.
+//
+// A value without quotes ends at a colon, and what follows is read as the next
+// term (recorded): updated_at:>2026-01-01T10:00:00Z means after ten o'clock in
+// the shop's zone, and a field named 00.
+func Search[T any](query string, words Vocabulary[T]) (keep func(T) bool, report *SearchReport) {
+	if words.Zone == nil {
+		words.Zone = time.UTC
+	}
+	report = &SearchReport{Query: query, Warnings: []SearchWarning{}}
+	keep, report.Parsed = words.compile(parseSearch(query), report)
+	return keep, report
+}
+
+// SearchFields lists the fields of a search in their order; "" stands for a word
+// without one. balanced tells whether all quotes and parentheses are closed.
+func SearchFields(query string) (fields []string, balanced bool) {
 	parser := &searchParser{rest: query}
-	tree := parser.all(0)
-	return compile(tree, fields, words, report), report
+	var walk func(*term)
+	walk = func(t *term) {
+		if t.join == "" {
+			fields = append(fields, t.field)
+		}
+		for _, part := range t.parts {
+			walk(part)
+		}
+	}
+	walk(parser.all(0))
+	return fields, !parser.torn && parser.rest == ""
 }
 
 // term is a node of a parsed search: an operator over its parts, or a comparison.
@@ -44,26 +120,43 @@ type term struct {
 	parts []*term
 
 	field, operator, value string
+	quoted                 bool
+}
+
+func parseSearch(query string) *term {
+	parser := &searchParser{rest: query}
+	return parser.all(0)
 }
 
 // searchParser reads a search; it has no way to fail, as Shopify's has not.
-type searchParser struct{ rest string }
+type searchParser struct {
+	rest string
+	torn bool // A quote or a parenthesis was left open.
+}
 
 // maxSearchDepth bounds parentheses and negations inside one another; what lies
 // deeper is ignored.
 const maxSearchDepth = 50
 
-func (p *searchParser) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
+const searchSpace = " \t\r\n"
+
+func (p *searchParser) space() { p.rest = strings.TrimLeft(p.rest, searchSpace) }
 
 // word takes a keyword that stands alone.
 func (p *searchParser) word(keyword string) bool {
 	p.space()
 	tail, ok := strings.CutPrefix(p.rest, keyword)
-	if !ok || tail != "" && !strings.ContainsRune(" \t\r\n()", rune(tail[0])) {
+	if !ok || tail != "" && !strings.ContainsRune(searchSpace+"()", rune(tail[0])) {
 		return false
 	}
 	p.rest = tail
 	return true
+}
+
+// over tells whether nothing more is to be read here.
+func (p *searchParser) over() bool {
+	p.space()
+	return p.rest == "" || p.rest[0] == ')'
 }
 
 // all reads parts joined by AND or by nothing, up to the end or a closing parenthesis.
@@ -72,8 +165,7 @@ func (p *searchParser) all(depth int) *term {
 	for {
 		for p.word("AND") {
 		}
-		p.space()
-		if p.rest == "" || p.rest[0] == ')' {
+		if p.over() {
 			return out
 		}
 		out.parts = append(out.parts, p.any(depth))
@@ -84,8 +176,7 @@ func (p *searchParser) all(depth int) *term {
 func (p *searchParser) any(depth int) *term {
 	out := &term{join: "OR", parts: []*term{p.one(depth)}}
 	for p.word("OR") {
-		p.space()
-		if p.rest == "" || p.rest[0] == ')' {
+		if p.over() {
 			break
 		}
 		out.parts = append(out.parts, p.one(depth))
@@ -97,26 +188,28 @@ func (p *searchParser) any(depth int) *term {
 }
 
 func (p *searchParser) one(depth int) *term {
-	p.space()
-	if depth > maxSearchDepth {
+	if p.over() || depth > maxSearchDepth {
+		p.torn = p.torn || p.rest != ""
 		p.rest = ""
 		return &term{join: "AND"}
 	}
 	if p.word("NOT") {
-		p.space()
-		if p.rest == "" || p.rest[0] == ')' {
+		if p.over() {
 			return &term{join: "AND"}
 		}
 		return &term{join: "NOT", parts: []*term{p.one(depth + 1)}}
 	}
-	if len(p.rest) > 1 && p.rest[0] == '-' && !strings.ContainsRune(" \t\r\n()", rune(p.rest[1])) {
+	if len(p.rest) > 1 && p.rest[0] == '-' && !strings.ContainsRune(searchSpace+")", rune(p.rest[1])) {
 		p.rest = p.rest[1:]
 		return &term{join: "NOT", parts: []*term{p.one(depth + 1)}}
 	}
-	if strings.HasPrefix(p.rest, "(") {
-		p.rest = p.rest[1:]
+	if tail, ok := strings.CutPrefix(p.rest, "("); ok {
+		p.rest = tail
 		inner := p.all(depth + 1)
-		p.rest = strings.TrimPrefix(p.rest, ")")
+		if tail, ok = strings.CutPrefix(p.rest, ")"); !ok {
+			p.torn = true
+		}
+		p.rest = tail
 		return inner
 	}
 	return p.comparison()
@@ -124,12 +217,10 @@ func (p *searchParser) one(depth int) *term {
 
 // comparison reads field:value or a word without a field.
 func (p *searchParser) comparison() *term {
+	// The colon that ended an unquoted value separates, and is nothing itself.
+	p.rest = strings.TrimLeft(p.rest, ":")
 	out := &term{}
-	end := 0
-	for end < len(p.rest) && (p.rest[end] == '_' || p.rest[end] == '.' || isLetterOrDigit(p.rest[end])) {
-		end++
-	}
-	if end > 0 && end < len(p.rest) && p.rest[end] == ':' {
+	if end := strings.IndexAny(p.rest, searchSpace+`():\'"`); end > 0 && p.rest[end] == ':' {
 		out.field, p.rest = p.rest[:end], p.rest[end+1:]
 		for _, operator := range []string{">=", "<=", ">", "<"} {
 			if tail, ok := strings.CutPrefix(p.rest, operator); ok {
@@ -138,177 +229,175 @@ func (p *searchParser) comparison() *term {
 			}
 		}
 	}
-	out.value = p.value()
+	out.value, out.quoted = p.value()
 	return out
 }
 
-func (p *searchParser) value() string {
+func (p *searchParser) value() (text string, quoted bool) {
+	var out strings.Builder
 	if p.rest != "" && (p.rest[0] == '\'' || p.rest[0] == '"') {
-		quote, out := p.rest[0], strings.Builder{}
-		i := 1
+		quote, i := p.rest[0], 1
 		for ; i < len(p.rest) && p.rest[i] != quote; i++ {
 			if p.rest[i] == '\\' && i+1 < len(p.rest) {
 				i++
 			}
 			out.WriteByte(p.rest[i])
 		}
+		p.torn = p.torn || i >= len(p.rest)
 		p.rest = p.rest[min(i+1, len(p.rest)):]
-		return out.String()
+		return out.String(), true
 	}
-	end := strings.IndexAny(p.rest, " \t\r\n()")
-	if end < 0 {
-		end = len(p.rest)
+	i := 0
+	for ; i < len(p.rest) && !strings.ContainsRune(searchSpace+"():", rune(p.rest[i])); i++ {
+		if p.rest[i] == '\\' && i+1 < len(p.rest) {
+			i++
+		}
+		out.WriteByte(p.rest[i])
 	}
-	out := p.rest[:end]
-	p.rest = p.rest[end:]
-	return out
+	p.rest = p.rest[i:]
+	return out.String(), false
 }
 
-func isLetterOrDigit(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-}
-
-// compile makes the test for a term; nil where the term restricts nothing.
-func compile[T any](t *term, fields map[string]Filter[T], words func(T) string, report *SearchReport) func(T) bool {
+// compile makes the test for a term, nil where the term restricts nothing, and
+// shows how it was read.
+func (v Vocabulary[T]) compile(t *term, report *SearchReport) (func(T) bool, *Parsed) {
+	if t.join == "" {
+		return v.compare(t, report)
+	}
 	var tests []func(T) bool
+	var read []*Parsed
 	for _, part := range t.parts {
-		if test := compile(part, fields, words, report); test != nil {
+		test, parsed := v.compile(part, report)
+		if test != nil {
 			tests = append(tests, test)
 		}
+		if parsed != nil {
+			read = append(read, parsed)
+		}
 	}
-	switch t.join {
-	case "AND", "OR", "NOT":
+	return combine(t.join, tests), join(t.join, read)
+}
+
+func combine[T any](operator string, tests []func(T) bool) func(T) bool {
+	switch {
+	case len(tests) == 0:
+		return nil
+	case operator == "NOT":
+		return func(v T) bool { return !tests[0](v) }
+	case len(tests) == 1:
+		return tests[0]
+	case operator == "OR":
+		return func(v T) bool { return slices.ContainsFunc(tests, func(test func(T) bool) bool { return test(v) }) }
+	}
+	return func(v T) bool { return !slices.ContainsFunc(tests, func(test func(T) bool) bool { return !test(v) }) }
+}
+
+func join(operator string, read []*Parsed) *Parsed {
+	switch {
+	case len(read) == 0:
+		return nil
+	case operator == "NOT":
+		return &Parsed{Not: read[0]}
+	case len(read) == 1:
+		return read[0]
+	case operator == "OR":
+		return &Parsed{Or: read}
+	}
+	// Recorded: ranges come first, else the order is that of the query.
+	slices.SortStableFunc(read, func(a, b *Parsed) int {
 		switch {
-		case len(tests) == 0:
-			return nil
-		case t.join == "NOT":
-			return func(v T) bool { return !tests[0](v) }
-		case len(tests) == 1:
-			return tests[0]
-		case t.join == "OR":
-			return func(v T) bool { return slices.ContainsFunc(tests, func(test func(T) bool) bool { return test(v) }) }
+		case a.isRange() == b.isRange():
+			return 0
+		case a.isRange():
+			return -1
 		}
-		return func(v T) bool { return !slices.ContainsFunc(tests, func(test func(T) bool) bool { return !test(v) }) }
-	}
+		return 1
+	})
+	return &Parsed{And: read}
+}
+
+// compare compiles a single comparison.
+func (v Vocabulary[T]) compare(t *term, report *SearchReport) (func(T) bool, *Parsed) {
 	if t.field == "" {
-		wanted := strings.ToLower(strings.TrimSuffix(t.value, "*"))
-		if wanted == "" || words == nil {
-			return nil
+		if t.value == "" {
+			return nil, nil
 		}
-		return func(v T) bool { return strings.Contains(strings.ToLower(words(v)), wanted) }
+		parsed := show("default", Comparison{Value: t.value, Quoted: t.quoted}, nil)
+		if v.Words == nil {
+			report.Warnings = append(report.Warnings,
+				SearchWarning{"default", "Input must use named search fields in this query.", "missing_named_field"})
+			return nil, parsed
+		}
+		wanted := strings.ToLower(t.value)
+		if !t.quoted {
+			wanted = strings.TrimSuffix(wanted, "*")
+		}
+		if wanted == "" {
+			return nil, parsed
+		}
+		return func(value T) bool { return strings.Contains(strings.ToLower(v.Words(value)), wanted) }, parsed
 	}
-	filter, known := fields[strings.ToLower(t.field)]
-	if !known {
-		report.Warnings = append(report.Warnings, SearchWarning{t.field, "Invalid search field for this query.", "invalid_field"})
-		return nil
+	given := Comparison{t.operator, t.value, t.quoted, v.Zone, v.Now}
+	filter := v.Fields[strings.ToLower(t.field)]
+	if filter == nil && v.Other != nil {
+		filter = v.Other(t.field)
 	}
-	test, ok := filter(t.operator, t.value)
-	if !ok {
-		report.Warnings = append(report.Warnings, SearchWarning{t.field, "Input `" + t.value + "` is not an accepted value.", "invalid_value"})
-		return nil
+	if filter == nil {
+		warning := SearchWarning{t.field, "Invalid search field for this query.", "invalid_field"}
+		if v.lacks(strings.ToLower(t.field)) {
+			// Shopify has no such warning: it would filter.
+			warning = SearchWarning{t.field, "Shopify has this search field, the simulator has not: it was ignored.", "not_simulated"}
+		}
+		report.Warnings = append(report.Warnings, warning)
+		return nil, show(t.field, given, nil)
 	}
-	return test
+	condition := filter(given)
+	if condition.Test == nil {
+		warning := SearchWarning{t.field, "Input `" + t.value + "` is not an accepted value.", "invalid_value"}
+		if condition.Why != nil {
+			warning = *condition.Why
+			warning.Field = t.field
+		}
+		report.Warnings = append(report.Warnings, warning)
+	}
+	return condition.Test, show(t.field, given, condition.Shown)
 }
 
-// accepts tells whether a comparison's outcome (negative, zero, positive) satisfies the operator.
-func accepts(operator string, order int) bool {
-	switch operator {
-	case ">":
-		return order > 0
-	case ">=":
-		return order >= 0
-	case "<":
-		return order < 0
-	case "<=":
-		return order <= 0
+// lacks tells whether a field is one that Shopify has and this list has not.
+func (v Vocabulary[T]) lacks(field string) bool {
+	if strings.HasPrefix(field, "metafields.") {
+		field = "metafields.{namespace}.{key}"
 	}
-	return order == 0
+	return slices.Contains(v.Missing, field)
 }
 
-// ByTime filters by a time, in whole seconds. A value without a time of day is a
-// day in UTC.
-func ByTime[T any](of func(T) time.Time) Filter[T] {
-	return func(operator, value string) (func(T) bool, bool) {
-		if value == "*" {
-			return func(v T) bool { return !of(v).IsZero() }, true
-		}
-		if day, err := time.Parse(time.DateOnly, value); err == nil {
-			next := day.AddDate(0, 0, 1)
-			return func(v T) bool {
-				at := of(v)
-				switch {
-				case at.IsZero():
-					return false
-				case operator == "":
-					return !at.Before(day) && at.Before(next)
-				case operator == ">":
-					return !at.Before(next)
-				case operator == "<=":
-					return at.Before(next)
-				}
-				return accepts(operator, at.Compare(day))
-			}, true
-		}
-		for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
-			if limit, err := time.Parse(layout, value); err == nil {
-				limit = limit.Truncate(time.Second)
-				return func(v T) bool {
-					at := of(v)
-					return !at.IsZero() && accepts(operator, at.Truncate(time.Second).Compare(limit))
-				}, true
-			}
-		}
-		return nil, false
+// show is a comparison as the report shows it.
+func show(field string, given Comparison, value any) *Parsed {
+	out := &Parsed{Field: field}
+	if value == nil {
+		value = given.Value
 	}
-}
-
-// ByNumber filters by a whole number.
-func ByNumber[T any](of func(T) int64) Filter[T] {
-	return func(operator, value string) (func(T) bool, bool) {
-		limit, err := strconv.ParseInt(value, 10, 64)
-		if err != nil {
-			return nil, false
+	prefix, isPrefix := strings.CutSuffix(given.Value, "*")
+	switch {
+	case given.Operator == ">":
+		out.RangeGT = value
+	case given.Operator == ">=":
+		out.RangeGTE = value
+	case given.Operator == "<=":
+		out.RangeLTE = value
+	case given.Operator == "<":
+		out.RangeLT = value
+		if _, isTime := value.(shownTime); isTime {
+			out.RangeLT, out.RangeLTE = nil, value // Recorded of inventoryItems.
 		}
-		return func(v T) bool {
-			switch n := of(v); {
-			case n < limit:
-				return accepts(operator, -1)
-			case n > limit:
-				return accepts(operator, 1)
-			}
-			return accepts(operator, 0)
-		}, true
+	case given.Quoted:
+		out.MatchPhrase = value
+	case isPrefix && prefix == "":
+		out.Exists = true
+	case isPrefix:
+		out.MatchPrefix = prefix
+	default:
+		out.MatchAll = value
 	}
-}
-
-// ByText filters by a text, or any of several, regardless of case.
-func ByText[T any](of func(T) []string) Filter[T] {
-	return func(operator, value string) (func(T) bool, bool) {
-		if operator != "" {
-			return nil, false
-		}
-		wanted, isPrefix := strings.CutSuffix(strings.ToLower(value), "*")
-		return func(v T) bool {
-			return slices.ContainsFunc(of(v), func(text string) bool {
-				text = strings.ToLower(text)
-				if isPrefix {
-					return text != "" && strings.HasPrefix(text, wanted)
-				}
-				return text == wanted
-			})
-		}, true
-	}
-}
-
-// ByChoice filters by one of a few words; a comma-separated list is any of them.
-func ByChoice[T any](of func(T) string, choices ...string) Filter[T] {
-	return func(operator, value string) (func(T) bool, bool) {
-		wanted := strings.Split(strings.ToLower(value), ",")
-		for _, one := range wanted {
-			if operator != "" || !slices.Contains(choices, one) {
-				return nil, false
-			}
-		}
-		return func(v T) bool { return slices.Contains(wanted, strings.ToLower(of(v))) }, true
-	}
+	return out
 }
