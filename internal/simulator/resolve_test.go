@@ -280,8 +280,13 @@ func TestTheServicesOperationsFit(t *testing.T) {
 		variables := map[string]any{}
 		for _, variable := range operation.VariableDefinitions {
 			value := any("x")
-			if definition := schema.AST().Types[variable.Type.Name()]; definition.Kind == ast.Enum {
+			switch definition := schema.AST().Types[variable.Type.Name()]; {
+			case definition.Kind == ast.Enum:
 				value = definition.EnumValues[0].Name
+			case definition.Name == "ID":
+				value = "gid://shopify/Product/1"
+			case definition.Name == "Int":
+				value = 1
 			}
 			variables[variable.Variable] = value
 		}
@@ -398,15 +403,19 @@ func TestIDsAreTakenAsShopifyTakesThem(t *testing.T) {
 	c.expect(`{"inventoryLevel":{"id":"`+level.GID()+`"}}`, `query($id: ID!) { inventoryLevel(id: $id) { id } }`, "id", level.GID())
 	c.expect(`{"discountNode":{"id":"`+code.GID()+`"}}`, `query($id: ID!) { discountNode(id: $id) { id } }`, "id", code.GID())
 	c.expect(`{"discountNode":null}`, `query($id: ID!) { discountNode(id: $id) { id } }`, "id", strings.Replace(code.GID(), "CodeNode", "AutomaticNode", 1))
-	for _, id := range []string{"gid://shopify/Order/1", "1", "gid://shopify/Product/x"} {
+	for _, id := range []string{"gid://shopify/Order/1", "gid://shopify/Product/x"} {
 		answer := c.ask(`query($id: ID!) { product(id: $id) { id } }`, "id", id)
 		if answer.code() != "RESOURCE_NOT_FOUND" || string(answer.Data) != `{"product":null}` {
 			t.Errorf("product(id: %s): %s %v", id, answer.Data, answer.Errors)
 		}
 	}
-	mixed := c.ask(`query($ids: [ID!]!) { nodes(ids: $ids) { id } }`, "ids", []string{"nonsense", p.GID()})
+	mixed := c.ask(`query($ids: [ID!]!) { nodes(ids: $ids) { id } }`, "ids", []string{"gid://shopify/Nothing/1", p.GID()})
 	if mixed.code() != "RESOURCE_NOT_FOUND" || string(mixed.Data) != `{"nodes":[null,{"id":"`+p.GID()+`"}]}` {
 		t.Errorf("nodes with a senseless id: %s %v", mixed.Data, mixed.Errors)
+	}
+	malformed := c.ask(`query($id: ID!) { product(id: $id) { id } }`, "id", "1")
+	if malformed.code() != "INVALID_VARIABLE" || malformed.Data != nil || malformed.Errors[0].Message != "Variable $id of type ID! was provided invalid value" {
+		t.Errorf("a malformed id: %s %v", malformed.Data, malformed.Errors)
 	}
 }
 

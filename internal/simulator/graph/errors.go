@@ -3,13 +3,12 @@ package graph
 import (
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
 // Runtime codes, in Shopify's upper case. The codes of requests that do not
-// fit the schema are in camelCase, see ruleCodes.
+// fit the schema are in camelCase, see findings and ruleCodes.
 const (
 	CodeAccessDenied     = "ACCESS_DENIED"
 	CodeBadRequest       = "BAD_REQUEST"
@@ -48,42 +47,55 @@ func Errorf(code, format string, args ...any) *Error {
 	return &Error{Message: fmt.Sprintf(format, args...), Extensions: map[string]any{"code": code}}
 }
 
-// ruleCodes names Shopify's code for each rule of the validator.
+// ruleCodes names Shopify's code for each rule of the validator that findings
+// does not know. Those that were not recorded are graphql-ruby's, which Shopify uses.
 var ruleCodes = map[string]string{
-	"FieldsOnCorrectType":          "undefinedField",
 	"FragmentsOnCompositeTypes":    "fragmentOnNonCompositeType",
-	"KnownArgumentNames":           "argumentNotAccepted",
-	"KnownDirectives":              "undefinedDirective",
-	"KnownFragmentNames":           "undefinedFragment",
+	"KnownFragmentNames":           "useAndDefineFragment",
 	"KnownRootType":                "missingOperation",
-	"KnownTypeNames":               "undefinedType",
 	"LoneAnonymousOperation":       "uniquelyNamedOperations",
 	"NoFragmentCycles":             "infiniteLoop",
-	"NoUndefinedVariables":         "variableNotDefined",
-	"NoUnusedFragments":            "fragmentNotUsed",
-	"NoUnusedVariables":            "variableNotUsed",
+	"NoUnusedFragments":            "useAndDefineFragment",
 	"OverlappingFieldsCanBeMerged": "fieldConflict",
 	"PossibleFragmentSpreads":      "cannotSpreadFragment",
-	"ProvidedRequiredArguments":    "missingRequiredArguments",
-	"ScalarLeafs":                  "selectionMismatch",
 	"UniqueArgumentNames":          "argumentNotUnique",
 	"UniqueDirectivesPerLocation":  "directiveNotUniqueForLocation",
 	"UniqueFragmentNames":          "fragmentNotUnique",
 	"UniqueInputFieldNames":        "inputFieldNotUnique",
 	"UniqueOperationNames":         "uniquelyNamedOperations",
 	"UniqueVariableNames":          "variableNotUnique",
-	"ValuesOfCorrectType":          "argumentLiteralsIncompatible",
 	"VariablesAreInputTypes":       "variableRequiresValidType",
-	"VariablesInAllowedPosition":   "variableMismatch",
+}
+
+// foundRules are those that findings states itself, and its code for each where
+// it should have missed what the validator found.
+var foundRules = map[string]string{
+	"FieldsOnCorrectType":        "undefinedField",
+	"KnownArgumentNames":         "argumentNotAccepted",
+	"KnownDirectives":            "undefinedDirective",
+	"KnownTypeNames":             "undefinedType",
+	"NoUndefinedVariables":       "variableNotDefined",
+	"NoUnusedVariables":          "variableNotUsed",
+	"ProvidedRequiredArguments":  "missingRequiredArguments",
+	"ScalarLeafs":                "selectionMismatch",
+	"ValuesOfCorrectType":        "argumentLiteralsIncompatible",
+	"VariablesInAllowedPosition": "variableMismatch",
 }
 
 var quoted = regexp.MustCompile(`"([^"]*)"`)
 
-// validationErrors gives the validator's findings in Shopify's words.
-func validationErrors(list gqlerror.List) []*Error {
-	out := make([]*Error, 0, len(list))
+// validationErrors puts together what is wrong with a document: our own findings,
+// and the validator's where we have none.
+func validationErrors(ours []*Error, list gqlerror.List) []*Error {
+	out := ours
 	for _, found := range list {
 		code := ruleCodes[found.Rule]
+		if known, isOurs := foundRules[found.Rule]; isOurs {
+			if len(ours) > 0 {
+				continue
+			}
+			code = known
+		}
 		if code == "" {
 			code = "invalid" + found.Rule
 		}
@@ -91,24 +103,11 @@ func validationErrors(list gqlerror.List) []*Error {
 		for _, at := range found.Locations {
 			err.Locations = append(err.Locations, Location{at.Line, at.Column})
 		}
-		var names []string
-		for _, match := range quoted.FindAllStringSubmatch(found.Message, -1) {
-			names = append(names, match[1])
-		}
-		switch {
-		case code == "argumentLiteralsIncompatible" && len(names) >= 2 && strings.Contains(found.Message, "is not defined by type"):
-			err.Message = fmt.Sprintf("InputObject '%s' doesn't accept argument '%s'", names[1], names[0])
-			err.Extensions = map[string]any{"code": "argumentNotAccepted", "name": names[1], "typeName": "InputObject", "argumentName": names[0]}
-		case code == "undefinedField" && len(names) >= 2:
-			err.Message = fmt.Sprintf("Field '%s' doesn't exist on type '%s'", names[0], names[1])
-			err.Extensions["fieldName"], err.Extensions["typeName"] = names[0], names[1]
-		case code == "argumentNotAccepted" && len(names) >= 2:
-			name := names[1][strings.LastIndexByte(names[1], '.')+1:]
-			err.Message = fmt.Sprintf("Field '%s' doesn't accept argument '%s'", name, names[0])
-			err.Extensions["name"], err.Extensions["argumentName"] = name, names[0]
-		case code == "missingRequiredArguments" && len(names) >= 2:
-			err.Message = fmt.Sprintf("Field '%s' is missing required arguments: %s", names[0], names[1])
-			err.Extensions["name"], err.Extensions["arguments"] = names[0], names[1]
+		if name := quoted.FindStringSubmatch(found.Message); code == "useAndDefineFragment" && name != nil {
+			err.Extensions["fragmentName"] = name[1]
+			if err.Message = "Fragment " + name[1] + " was used, but not defined"; found.Rule == "NoUnusedFragments" {
+				err.Message = "Fragment " + name[1] + " was defined, but not used"
+			}
 		}
 		out = append(out, err)
 	}

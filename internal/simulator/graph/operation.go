@@ -8,6 +8,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -44,23 +46,19 @@ type Operation struct {
 func (s *Schema) Prepare(request Request) (*Operation, []*Error) {
 	document, err := parser.ParseQuery(&ast.Source{Input: request.Query})
 	if err != nil {
-		return nil, []*Error{parseError(err)}
+		return nil, []*Error{parseError(request.Query, err)}
 	}
-	if found := validator.ValidateWithRules(s.ast, document, nil); len(found) > 0 {
-		return nil, validationErrors(found)
+	found := validator.ValidateWithRules(s.ast, document, nil)
+	if problems := validationErrors(s.findings(document), found); len(problems) > 0 {
+		return nil, problems
 	}
 	chosen, refusal := choose(document, request.OperationName)
 	if refusal != nil {
 		return nil, []*Error{refusal}
 	}
-	vars, err := validator.VariableValues(s.ast, chosen, request.Variables)
-	if err != nil {
-		return nil, []*Error{variableError(chosen, err)}
-	}
-	for _, declared := range chosen.VariableDefinitions {
-		if value, ok := vars[declared.Variable]; ok {
-			vars[declared.Variable] = s.coerce(value, declared.Type)
-		}
+	vars, problems := s.variables(chosen, request.Variables)
+	if len(problems) > 0 {
+		return nil, problems
 	}
 
 	op := &Operation{schema: s, debug: request.Debug, vars: vars, root: s.ast.Query}
@@ -75,71 +73,72 @@ func (s *Schema) Prepare(request Request) (*Operation, []*Error) {
 	return op, nil
 }
 
-func parseError(err error) *Error {
+// parseError tells of a syntax error. Recorded is that of a text which ends too
+// early; of others the words are graphql-ruby's, which Shopify uses.
+func parseError(text string, err error) *Error {
 	out := Errorf(CodeParseError, "%s", err.Error())
-	if positioned, ok := errors.AsType[*gqlerror.Error](err); ok {
-		out.Message = positioned.Message
-		for _, at := range positioned.Locations {
-			out.Locations = append(out.Locations, Location{at.Line, at.Column})
-		}
+	positioned, ok := errors.AsType[*gqlerror.Error](err)
+	if !ok || len(positioned.Locations) == 0 {
+		return out
 	}
+	at := Location{positioned.Locations[0].Line, positioned.Locations[0].Column}
+	out.Locations = []Location{at}
+	out.Message = fmt.Sprintf("syntax error, unexpected %s at [%d, %d]", tokenAt(text, at), at.Line, at.Column)
 	return out
 }
 
+// tokenAt names what stands at a place of a text.
+func tokenAt(text string, at Location) string {
+	lines := strings.Split(text, "\n")
+	if at.Line > len(lines) {
+		return endOfFile
+	}
+	rest := lines[at.Line-1]
+	rest = rest[min(max(at.Column-1, 0), len(rest)):]
+	if strings.TrimSpace(rest+strings.Join(lines[at.Line:], "")) == "" {
+		return endOfFile
+	}
+	names := map[byte]string{'{': "LCURLY", '}': "RCURLY", '(': "LPAREN", ')': "RPAREN", '[': "LBRACKET", ']': "RBRACKET",
+		':': "COLON", '!': "BANG", '$': "VAR_SIGN", '=': "EQUALS", '@': "DIR_SIGN", '|': "PIPE"}
+	if rest == "" {
+		return "invalid token"
+	}
+	if name := names[rest[0]]; name != "" {
+		return fmt.Sprintf("%s (%q)", name, rest[:1])
+	}
+	end := strings.IndexFunc(rest, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	switch {
+	case end < 0:
+		end = len(rest)
+	case end == 0:
+		_, size := utf8.DecodeRuneInString(rest)
+		return fmt.Sprintf("invalid token (%q)", rest[:size])
+	}
+	return fmt.Sprintf("IDENTIFIER (%q)", rest[:end])
+}
+
+const endOfFile = "end of file"
+
+// choose finds the operation that is asked for. Recorded: these refusals have
+// neither code nor place.
 func choose(document *ast.QueryDocument, name string) (*ast.OperationDefinition, *Error) {
 	var chosen *ast.OperationDefinition
 	switch {
 	case name != "":
 		if chosen = document.Operations.ForName(name); chosen == nil {
-			return nil, Errorf("missingOperation", "No operation named %q", name)
+			return nil, &Error{Message: fmt.Sprintf("No operation named %q", name)}
 		}
 	case len(document.Operations) == 0:
-		return nil, Errorf(CodeParseError, "Unexpected end of document")
+		return nil, Errorf(CodeParseError, "syntax error, unexpected %s", endOfFile)
 	case len(document.Operations) > 1:
-		return nil, Errorf("missingOperation", "An operation name is required")
+		return nil, &Error{Message: "An operation name is required"}
 	default:
 		chosen = document.Operations[0]
 	}
 	if chosen.Operation == ast.Subscription {
-		return nil, Errorf("missingOperation", "Schema is not configured for subscriptions")
+		return nil, &Error{Message: "Schema is not configured for subscriptions"}
 	}
 	return chosen, nil
-}
-
-// variableError names the variable and where inside it the problem lies.
-func variableError(op *ast.OperationDefinition, err error) *Error {
-	explanation, path := err.Error(), []any{}
-	if positioned, ok := errors.AsType[*gqlerror.Error](err); ok {
-		explanation = positioned.Message
-		for _, step := range positioned.Path {
-			switch step := step.(type) {
-			case ast.PathName:
-				path = append(path, string(step))
-			case ast.PathIndex:
-				path = append(path, int(step))
-			}
-		}
-	}
-	out := Errorf(CodeInvalidVariable, "Variable was provided invalid value (%s)", explanation)
-	if len(path) < 2 {
-		return out
-	}
-	name, inside := fmt.Sprint(path[1]), path[2:]
-	if declared := op.VariableDefinitions.ForName(name); declared != nil {
-		out.Message = fmt.Sprintf("Variable $%s of type %s was provided invalid value", name, declared.Type)
-		if at := declared.Position; at != nil {
-			out.Locations = []Location{{at.Line, at.Column}}
-		}
-	}
-	if len(inside) > 0 {
-		steps := make([]string, len(inside))
-		for i, step := range inside {
-			steps[i] = fmt.Sprint(step)
-		}
-		out.Message += fmt.Sprintf(" for %s (%s)", strings.Join(steps, "."), explanation)
-	}
-	out.Extensions["problems"] = []any{map[string]any{"path": inside, "explanation": explanation}}
-	return out
 }
 
 // coerce brings a value that fits its type into one Go shape: int64, float64,
