@@ -50,7 +50,9 @@ func (r *bulkRun) prepare(text string) error {
 		return bulkRefusal("Bulk queries cannot be longer than 65,535 bytes.")
 	}
 	if _, problems := r.schema.Prepare(graph.Request{Query: text}); len(problems) > 0 {
-		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %s", problems[0].Message))
+		// Recorded: a syntax error comes without its place here.
+		message, _, _ := strings.Cut(problems[0].Message, " at [")
+		return bulkRefusal("Invalid bulk query: " + message)
 	}
 	document, err := parser.ParseQuery(&ast.Source{Input: text})
 	if err != nil {

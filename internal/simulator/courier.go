@@ -444,7 +444,7 @@ func (c *courier) prepare(p *parcel) bool {
 // say. The shop's read lock is held.
 func (c *courier) compose(p *parcel) ([]byte, bool) {
 	full := p.build(p.options)
-	if full == nil || !passes(p.filter, full) {
+	if full == nil || !passes(p.filter, full, p.installation.Shop.zone(), c.sim.Now()) {
 		return nil, false
 	}
 	if len(p.include) > 0 {
@@ -659,72 +659,6 @@ func pick(body map[string]any, names []string) map[string]any {
 		}
 	}
 	return out
-}
-
-// passes judges a subscription's filter: terms like status:active or
-// variants.price:>=10, joined by AND or OR. A field that the body lacks fits
-// nothing, so that a misspelt filter is silent, as Shopify's are.
-func passes(filter string, body map[string]any) bool {
-	if strings.TrimSpace(filter) == "" {
-		return true
-	}
-	for group := range strings.SplitSeq(filter, " AND ") {
-		if !slices.ContainsFunc(strings.Split(group, " OR "), func(term string) bool { return fits(term, body) }) {
-			return false
-		}
-	}
-	return true
-}
-
-func fits(term string, body map[string]any) bool {
-	name, want, ok := strings.Cut(strings.Trim(strings.TrimSpace(term), "()"), ":")
-	if !ok {
-		return false
-	}
-	operator := ""
-	for _, o := range []string{">=", "<=", ">", "<"} {
-		if rest, has := strings.CutPrefix(want, o); has {
-			operator, want = o, rest
-			break
-		}
-	}
-	want = strings.Trim(want, `"'`)
-	for _, value := range values(body, strings.Split(name, ".")) {
-		got := fmt.Sprint(value)
-		order := strings.Compare(got, want)
-		if a, err := parseMoney(got); err == nil {
-			if b, err := parseMoney(want); err == nil {
-				order = int(min(1, max(-1, a-b)))
-			}
-		}
-		switch {
-		case operator == "" && (order == 0 || want == "*"),
-			operator == ">=" && order >= 0, operator == "<=" && order <= 0,
-			operator == ">" && order > 0, operator == "<" && order < 0:
-			return true
-		}
-	}
-	return false
-}
-
-// values are what a path finds in a body, several where it leads through a list.
-func values(body any, path []string) []any {
-	if len(path) == 0 {
-		return []any{body}
-	}
-	switch body := body.(type) {
-	case map[string]any:
-		if value, ok := body[path[0]]; ok && value != nil {
-			return values(value, path[1:])
-		}
-	case []map[string]any:
-		var out []any
-		for _, element := range body {
-			out = append(out, values(element, path)...)
-		}
-		return out
-	}
-	return nil
 }
 
 // parcels is a heap by (due, order).

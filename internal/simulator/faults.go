@@ -32,17 +32,19 @@ type Faults struct {
 	Unsubscribe  float64  `json:"unsubscribe,omitempty"`   // Share of webhooks with which a subscription made through the API is deleted.
 	Skew         Duration `json:"skew,omitempty"`          // By how much Date headers and times of trigger are ahead; below zero behind.
 
-	// Of the API; those from ServerError to AnswerLost and Slow also of tokens.
-	Throttle    float64  `json:"throttle,omitempty"`     // Share of requests that find the budget spent.
-	ServerError float64  `json:"server_error,omitempty"` // Share answered 502, without effect.
-	Reset       float64  `json:"reset,omitempty"`        // Share whose connection is reset, without effect.
-	Timeout     float64  `json:"timeout,omitempty"`      // Share not answered for ten seconds, then 504, without effect.
-	AnswerLost  float64  `json:"answer_lost,omitempty"`  // Share that take effect and are answered 502 or by a reset.
-	Deny        []string `json:"deny,omitempty"`         // Fields answered with ACCESS_DENIED, like Product.variants.
-	Slow        Duration `json:"slow,omitempty"`         // How long every answer takes.
-	SlowPages   Duration `json:"slow_pages,omitempty"`   // How long answers with a page of a list take besides.
-	TotalsLag   Duration `json:"totals_lag,omitempty"`   // How long totalInventory shows what it was.
-	IndexLag    Duration `json:"index_lag,omitempty"`    // How long a change is missing from searches.
+	// Of the API; ServerError, Reset, Timeout, AnswerLost and Slow also of tokens.
+	Throttle    float64  `json:"throttle,omitempty"`          // Share of requests that find the budget spent.
+	ServerError float64  `json:"server_error,omitempty"`      // Share answered 502, without effect.
+	Internal    float64  `json:"internal_error,omitempty"`    // Share of the API alone answered 200 with INTERNAL_SERVER_ERROR, without data or effect.
+	TooMany     float64  `json:"too_many_requests,omitempty"` // Share of the API alone answered 429 with Retry-After, without effect.
+	Reset       float64  `json:"reset,omitempty"`             // Share whose connection is reset, without effect.
+	Timeout     float64  `json:"timeout,omitempty"`           // Share not answered for ten seconds, then 504, without effect.
+	AnswerLost  float64  `json:"answer_lost,omitempty"`       // Share that take effect and are answered 502 or by a reset.
+	Deny        []string `json:"deny,omitempty"`              // Fields answered with ACCESS_DENIED, like Product.variants.
+	Slow        Duration `json:"slow,omitempty"`              // How long every answer takes.
+	SlowPages   Duration `json:"slow_pages,omitempty"`        // How long answers with a page of a list take besides.
+	TotalsLag   Duration `json:"totals_lag,omitempty"`        // How long totalInventory shows what it was.
+	IndexLag    Duration `json:"index_lag,omitempty"`         // How long a change is missing from searches.
 
 	// Of OAuth.
 	TokenLost     float64 `json:"token_lost,omitempty"`      // Share of tokens made, whose reply is lost (520).

@@ -320,6 +320,27 @@ func TestPagesAreSlow(t *testing.T) {
 	})
 }
 
+func TestInternalErrorsAndTooManyRequests(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
+	c := w.client(allScopes...)
+	w.SetFaults(simulator.Faults{Internal: 1})
+	answer := c.ask(`{ shop { name } }`)
+	if answer.Data != nil || len(answer.Errors) != 1 || answer.code() != "INTERNAL_SERVER_ERROR" {
+		t.Fatalf("%s %+v", answer.Data, answer.Errors)
+	}
+	id, _ := answer.Errors[0].Extensions["requestId"].(string)
+	want := "Internal error. Looks like something went wrong on our end.\nRequest ID: " + id + " (include this in support requests)."
+	if len(id) < 40 || answer.Errors[0].Message != want || answer.Errors[0].Path != nil || answer.Errors[0].Locations != nil {
+		t.Errorf("%+v", answer.Errors[0])
+	}
+	w.SetFaults(simulator.Faults{TooMany: 1})
+	response := w.api(t, "2026-10", c.token, shopQuery)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") != "4.0" {
+		t.Errorf("%s, Retry-After %q", response.Status, response.Header.Get("Retry-After"))
+	}
+}
+
 func TestFieldsAreDenied(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
 	c := w.client(allScopes...)
@@ -337,7 +358,19 @@ func TestFieldsAreDenied(t *testing.T) {
 	if len(data.Products.Nodes) != 1 || data.Products.Nodes[0].Title == nil || data.Products.Nodes[0].Variants != nil || data.Locations != nil {
 		t.Errorf("data %s", answer.Data)
 	}
-	if len(answer.Errors) != 2 || answer.code() != "ACCESS_DENIED" {
+	for i, want := range []string{ // Recorded, for other fields.
+		`{"message":"Access denied for variants field. Required access: ` + "`read_products`" + ` access scope.","locations":[{"line":1,"column":38}],"path":["products","nodes",0,"variants"],` +
+			`"extensions":{"code":"ACCESS_DENIED","documentation":"https://shopify.dev/api/usage/access-scopes","requiredAccess":"` + "`read_products`" + ` access scope."}}`,
+		`{"message":"Access denied for locations field. Required access: ` + "`read_locations`" + ` access scope.","locations":[{"line":1,"column":78}],"path":["locations"],` +
+			`"extensions":{"code":"ACCESS_DENIED","documentation":"https://shopify.dev/api/usage/access-scopes","requiredAccess":"` + "`read_locations`" + ` access scope."}}`,
+	} {
+		if i < len(answer.Errors) {
+			if got, err := json.Marshal(answer.Errors[i]); err != nil || string(got) != want {
+				t.Errorf("got %s\nwant %s", got, want)
+			}
+		}
+	}
+	if len(answer.Errors) != 2 {
 		t.Errorf("errors %+v", answer.Errors)
 	}
 }

@@ -103,6 +103,7 @@ func always(answer any) resolver {
 
 // needs guards a resolver by a scope.
 func needs(scope, field string, guarded resolver) resolver {
+	fieldScopes[field] = scope
 	return func(q *query, value any, args map[string]any) (any, error) {
 		if err := q.denied(scope, field); err != nil {
 			return nil, err
@@ -114,11 +115,7 @@ func needs(scope, field string, guarded resolver) resolver {
 // denied is the error of a field that the token may not read; nil if it may.
 func (q *query) denied(scope, field string) error {
 	if !q.access.Allows(scope) {
-		err := graph.Errorf(graph.CodeAccessDenied, "Access denied for %s field. Required access: `%s` access scope.", field, scope)
-		err.Extensions["documentation"] = "https://shopify.dev/api/usage/access-scopes"
-		err.Extensions["requiredAccess"] = "`" + scope + "` access scope."
-		err.Contained = true
-		return err
+		return accessDenied(field, scope)
 	}
 	if scope == "read_orders" && !q.access.Installation.App.ProtectedData {
 		err := graph.Errorf(graph.CodeAccessDenied, "This app is not approved to access the Order object.")
@@ -148,15 +145,41 @@ func (o object) Field(_ context.Context, name string, args map[string]any) (any,
 		return nil, fmt.Errorf("%s.%s is not simulated", o.typename, name)
 	}
 	if len(o.q.deny) > 0 && slices.Contains(o.q.deny, o.typename+"."+name) {
-		return nil, accessDenied(name)
+		return nil, accessDenied(name, o.scope(name))
 	}
 	return resolve(o.q, o.value, args)
 }
 
-// accessDenied is the error of a field for which no scope was granted.
-func accessDenied(field string) error {
+// scope is the one that a field asks of a token: its own, or its type's. Empty
+// where it asks for none; Shopify's refusals then name none either (recorded).
+func (o object) scope(field string) string {
+	if scope := fieldScopes[field]; scope != "" {
+		return scope
+	}
+	return typeScopes[o.typename]
+}
+
+// typeScopes and fieldScopes are the scopes behind types, and behind the fields
+// that lead to them (page "Shopify API access scopes", 2026).
+var (
+	typeScopes = map[string]string{
+		typeProduct: "read_products", typeVariant: "read_products", typeCollection: "read_products",
+		typeItem: "read_inventory", typeLevel: "read_inventory", typeLocation: "read_locations",
+		"DiscountNode": "read_discounts", typeDiscountCode: "read_discounts", typeDiscountAutomatic: "read_discounts",
+		typeOrder: "read_orders", typeLineItem: "read_orders", typePublication: "read_publications",
+	}
+	fieldScopes = map[string]string{} // By name alone; needs fills it.
+)
+
+// accessDenied is the error of a field for which a scope was not granted.
+func accessDenied(field, scope string) error {
 	err := graph.Errorf(graph.CodeAccessDenied, "Access denied for %s field.", field)
 	err.Extensions["documentation"] = "https://shopify.dev/api/usage/access-scopes"
+	if scope != "" {
+		required := "`" + scope + "` access scope."
+		err.Message += " Required access: " + required
+		err.Extensions["requiredAccess"] = required
+	}
 	err.Contained = true
 	return err
 }

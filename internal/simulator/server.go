@@ -129,6 +129,14 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 		return
 	}
 	faults := s.Faults()
+	if s.chancy(faults.TooMany) {
+		// Recorded of the REST API, where it is common: the number has a fraction.
+		w.Header().Set("Retry-After", "4.0")
+		writeJSON(w, http.StatusTooManyRequests, map[string]string{
+			"errors": "Exceeded 4 calls per second for api client. Reduce request rates to resume uninterrupted service.",
+		})
+		return
+	}
 	if status := shop.isClosed(); status != 0 {
 		writeJSON(w, status, map[string]string{"errors": cmp.Or(http.StatusText(status), map[int]string{430: "Shopify Security Rejection", 540: "Temporarily Disabled"}[status])})
 		return
@@ -165,6 +173,10 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 	request.Debug.Cost = asked(r, "Shopify-GraphQL-Cost-Debug")
 	if s.chancy(faults.Throttle) {
 		access.Bucket.Drain()
+	}
+	if s.chancy(faults.Internal) {
+		writeJSON(w, http.StatusOK, internalError(s.requestID()))
+		return
 	}
 	posted := s.hooks.posted()
 	response := shop.Query(r.Context(), access, request)
@@ -216,6 +228,22 @@ func (s *Simulator) lostByFault(w http.ResponseWriter) bool {
 	}
 	http.Error(w, "Bad Gateway", http.StatusBadGateway)
 	return true
+}
+
+// internalError is how Shopify says that something of its own went wrong
+// (recorded, 2026): without path and place.
+func internalError(request string) graph.Response {
+	err := graph.Errorf(graph.CodeInternal, "Internal error. Looks like something went wrong on our end.\nRequest ID: %s (include this in support requests).", request)
+	err.Extensions["requestId"] = request
+	return graph.Response{Errors: []*graph.Error{err}}
+}
+
+// requestID makes up the id of a request in Shopify's form: random, then the time.
+func (s *Simulator) requestID() string {
+	s.faultsMu.Lock()
+	high, low := s.chance.Uint64(), s.chance.Uint64()
+	s.faultsMu.Unlock()
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x-%d", high>>32, high>>16&0xffff, high&0xffff, low>>48, low&0xffffffffffff, s.Now().Unix())
 }
 
 // asked tells whether a header that is a switch is on.

@@ -101,6 +101,9 @@ func (i *Installation) checkSubscription(access Access, sub *Subscription) []Use
 	if message := checkAddress(sub.URI); message != "" {
 		return []UserError{{Field: addressField, Message: message}}
 	}
+	if message := checkFilter(sub.Topic, sub.Filter); message != "" {
+		return []UserError{{Field: addressField[:1], Message: message}}
+	}
 	t, known := topics[sub.Topic]
 	if known && len(t.scopes) > 0 && !slices.ContainsFunc(t.scopes, access.Allows) {
 		return []UserError{{Field: []string{"topic"}, Message: "You cannot create a webhook subscription with the specified topic"}}

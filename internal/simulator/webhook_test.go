@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -234,9 +235,12 @@ func TestIncludedFieldsAreKeptAndEqualBodiesSentOnce(t *testing.T) {
 
 func TestFilterThatFitsNothingIsSilent(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
-	for filter, want := range map[string]int{"status:active": 1, "status:draft": 0, "no_such_field:1": 0, "variants.price:>=0 AND status:active": 1} {
+	for filter, want := range map[string]int{"status:active": 1, "status:draft": 0, "no_such_field:1": 0, "variants.price:>=0 AND status:active": 1,
+		"NOT status:draft": 1, "-status:draft": 1, "status:active vendor:\"A AND B\"": 1, "status:active vendor:A": 0,
+		"(status:draft AND vendor:X) OR status:active": 1, "title:H*": 1, "title:h*": 0, "Status:active": 0, "status:ACTIVE": 0,
+		"updated_at:>'2020-01-01'": 1, "updated_at:<'2020-01-01'": 0, "id:*": 1} {
 		access := w.subscribe(func(s *simulator.Subscription) { s.Filter = filter }, "PRODUCTS_UPDATE")
-		err := w.shop.UpdateProduct(w.firstProduct().ID, func(p *simulator.Product) { p.Status, p.Title = "ACTIVE", p.Title+"." })
+		err := w.shop.UpdateProduct(w.firstProduct().ID, func(p *simulator.Product) { p.Status, p.Title, p.Vendor = "ACTIVE", "Hat "+p.Title, "A AND B" })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -245,6 +249,32 @@ func TestFilterThatFitsNothingIsSilent(t *testing.T) {
 		}
 		for _, sub := range access.Installation.Subscriptions() {
 			access.Installation.Unsubscribe(sub.ID)
+		}
+	}
+}
+
+func TestFiltersThatDoNotParseAreRefused(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{}, nil)
+	access := w.subscribe(nil)
+	refusal := simulator.UserError{Field: []string{"webhookSubscription"},
+		Message: "The specified filter is invalid, please ensure you specify the field(s) you wish to filter on."}
+	for _, tt := range []struct {
+		topic, filter string
+		refused       bool
+	}{
+		{"PRODUCTS_UPDATE", "totally bogus syntax", true}, // Recorded.
+		{"PRODUCTS_UPDATE", "((((", true},
+		{"PRODUCTS_UPDATE", "status:'active", true},
+		{"PRODUCTS_UPDATE", "(status:active OR status:draft) -vendor:x", false},
+		{"PRODUCTS_UPDATE", " ", false},
+		{"METAOBJECTS_UPDATE", "", true},
+		{"METAOBJECTS_UPDATE", "id:1", true},
+		{"METAOBJECTS_UPDATE", "type:lookbook", false},
+	} {
+		_, problems := access.Installation.Subscribe(access, simulator.Subscription{Topic: tt.topic, URI: "https://example.com/" + tt.topic, Filter: tt.filter})
+		refused := len(problems) == 1 && reflect.DeepEqual(problems[0], refusal)
+		if refused != tt.refused || !refused && len(problems) > 0 {
+			t.Errorf("%s with %q: %+v", tt.topic, tt.filter, problems)
 		}
 	}
 }
