@@ -74,7 +74,7 @@ func (r *bulkRun) prepare(text string) error {
 	}
 	r.query, r.top = document, top
 	count := 0
-	if err := r.check(ast.SelectionSet{top}, 0, &count, true, false); err != nil {
+	if err := r.check(ast.SelectionSet{top}, 0, &count, true, true, false); err != nil {
 		return err
 	}
 	if count == 0 {
@@ -91,17 +91,18 @@ func isConnectionField(f *ast.Field) bool {
 }
 
 // check walks a selection, and makes each connection a page of all it can show.
-func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, inList bool) error {
+// hasID tells of the object around it, above of the nearest one that has an id at all.
+func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, above, inList bool) error {
 	for _, selected := range set {
 		var inner ast.SelectionSet
 		switch selected := selected.(type) {
 		case *ast.InlineFragment:
-			if err := r.check(selected.SelectionSet, depth, count, hasID || selectsID(selected.SelectionSet), inList); err != nil {
+			if err := r.check(selected.SelectionSet, depth, count, hasID || selectsID(selected.SelectionSet), above, inList); err != nil {
 				return err
 			}
 			continue
 		case *ast.FragmentSpread:
-			if err := r.check(selected.Definition.SelectionSet, depth, count, hasID || selectsID(selected.Definition.SelectionSet), inList); err != nil {
+			if err := r.check(selected.Definition.SelectionSet, depth, count, hasID || selectsID(selected.Definition.SelectionSet), above, inList); err != nil {
 				return err
 			}
 			continue
@@ -109,7 +110,7 @@ func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, inLi
 			inner = selected.SelectionSet
 			if !isConnectionField(selected) {
 				list := inList || selected.Definition != nil && selected.Definition.Type.Elem != nil
-				if err := r.check(inner, depth, count, selectsID(inner), list); err != nil {
+				if err := r.check(inner, depth, count, selectsID(inner), hasID || above && !declaresID(selected.ObjectDefinition), list); err != nil {
 					return err
 				}
 				continue
@@ -120,14 +121,16 @@ func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, inLi
 				return bulkRefusal("Queries that contain a connection field within a list field are not currently supported.")
 			case depth > maxBulkDepth:
 				return bulkRefusal("Bulk queries cannot contain connections with a nesting depth greater than 2.")
-			case depth > 0 && !hasID:
+			// An object without an id of its own belongs to the nearest one above that
+			// has it, like the discount of a DiscountNode. That Shopify sees it so is unproven.
+			case depth > 0 && !hasID && (!above || declaresID(selected.ObjectDefinition)):
 				return bulkRefusal("The parent field for a nested connection must select the 'id' field without an alias and must be of 'ID!' type.")
 			}
 			node := edgesNode(inner)
 			if node == nil {
 				return bulkRefusal(fmt.Sprintf("Connection fields must select edges { node { ... } }: %s", selected.Name))
 			}
-			if err := r.check(node.SelectionSet, depth+1, count, selectsID(node.SelectionSet), false); err != nil {
+			if err := r.check(node.SelectionSet, depth+1, count, selectsID(node.SelectionSet), false, false); err != nil {
 				return err
 			}
 			selected.Arguments = slices.DeleteFunc(selected.Arguments, func(a *ast.Argument) bool {
@@ -142,6 +145,11 @@ func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, inLi
 		}
 	}
 	return nil
+}
+
+// declaresID tells whether a type has an id that could be selected.
+func declaresID(definition *ast.Definition) bool {
+	return definition != nil && definition.Fields.ForName("id") != nil
 }
 
 // selectsID tells whether a selection, or a fragment in it, has the id under its own name.
@@ -286,30 +294,34 @@ func (r *bulkRun) line(node map[string]any, set ast.SelectionSet, parent string,
 	type nested struct {
 		field *ast.Field
 		owner string
+		way   []*ast.Field // From the owner to what has the field.
 		value any
 	}
 	var below []nested
-	var lift func(object map[string]any, set ast.SelectionSet)
-	lift = func(object map[string]any, set ast.SelectionSet) {
+	var lift func(object map[string]any, set ast.SelectionSet, owner string, way []*ast.Field)
+	lift = func(object map[string]any, set ast.SelectionSet, owner string, way []*ast.Field) {
+		if id, ok := object["id"].(string); ok {
+			owner, way = id, nil
+		}
 		for _, selected := range set {
 			switch selected := selected.(type) {
 			case *ast.InlineFragment:
-				lift(object, selected.SelectionSet)
+				lift(object, selected.SelectionSet, owner, way)
 			case *ast.FragmentSpread:
-				lift(object, selected.Definition.SelectionSet)
+				lift(object, selected.Definition.SelectionSet, owner, way)
 			case *ast.Field:
 				value, there := object[selected.Alias]
 				if isConnectionField(selected) {
 					if delete(object, selected.Alias); there && value != nil {
-						below = append(below, nested{selected, fmt.Sprint(object["id"]), value})
+						below = append(below, nested{selected, owner, way, value})
 					}
 				} else if inner, ok := value.(map[string]any); ok {
-					lift(inner, selected.SelectionSet)
+					lift(inner, selected.SelectionSet, owner, append(way[:len(way):len(way)], selected))
 				}
 			}
 		}
 	}
-	lift(node, set)
+	lift(node, set, parent, nil)
 	if parent != "" {
 		node["__parentId"] = parent
 	}
@@ -322,20 +334,52 @@ func (r *bulkRun) line(node map[string]any, set ast.SelectionSet, parent string,
 		return err
 	}
 	for _, n := range below {
-		kind, _, _, _ := parseGID(n.owner)
-		next := func(page *ast.Field) (any, error) {
-			data, err := r.ask(ast.SelectionSet{&ast.Field{Alias: "node", Name: "node",
-				Arguments:    ast.ArgumentList{{Name: "id", Value: &ast.Value{Kind: ast.StringValue, Raw: n.owner}}},
-				SelectionSet: ast.SelectionSet{&ast.InlineFragment{TypeCondition: kind, SelectionSet: ast.SelectionSet{page}}}}})
-			if err != nil {
-				return nil, err
-			}
-			owner, _ := data["node"].(map[string]any)
-			return owner[page.Alias], nil
-		}
+		next := func(page *ast.Field) (any, error) { return r.more(n.owner, n.way, page) }
 		if err := r.pages(n.field, n.owner, depth+1, next, n.value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// more asks for a further page of a connection, by the id of its owner and the
+// way from there to the object that has it.
+func (r *bulkRun) more(owner string, way []*ast.Field, page *ast.Field) (any, error) {
+	kind, _, _, _ := parseGID(owner)
+	root, set := "node", ast.SelectionSet{on(kind, page)}
+	if len(way) > 0 {
+		// The line does not tell which member of a union it is: ask of all that
+		// have the connection.
+		set = nil
+		last := r.schema.AST().Types[way[len(way)-1].Definition.Type.Name()]
+		for _, possible := range r.schema.AST().GetPossibleTypes(last) {
+			if possible.Fields.ForName(page.Name) != nil {
+				set = append(set, on(possible.Name, page))
+			}
+		}
+		for _, along := range slices.Backward(way) {
+			step := *along
+			step.SelectionSet = set
+			set = ast.SelectionSet{on(along.ObjectDefinition.Name, &step)}
+		}
+		if way[0].ObjectDefinition.Name == "DiscountNode" {
+			root = "discountNode" // The ids of these nodes speak of other types.
+		}
+	}
+	data, err := r.ask(ast.SelectionSet{&ast.Field{Alias: "node", Name: root,
+		Arguments:    ast.ArgumentList{{Name: "id", Value: &ast.Value{Kind: ast.StringValue, Raw: owner}}},
+		SelectionSet: set}})
+	if err != nil {
+		return nil, err
+	}
+	object, _ := data["node"].(map[string]any)
+	for _, step := range way {
+		object, _ = object[step.Alias].(map[string]any)
+	}
+	return object[page.Alias], nil
+}
+
+// on selects a field of a type.
+func on(typename string, field *ast.Field) ast.Selection {
+	return &ast.InlineFragment{TypeCondition: typename, SelectionSet: ast.SelectionSet{field}}
 }

@@ -309,6 +309,37 @@ func TestBulkQueriesWriteALineForEachNode(t *testing.T) {
 	}
 }
 
+// The discount within a DiscountNode has no id: its codes belong to the node,
+// whichever type of the union it is, and beyond a page, too.
+func TestBulkQueriesReadTheCodesOfDiscounts(t *testing.T) {
+	w, c := writer(t)
+	spec := simulator.DiscountSpec{Typename: "DiscountCodeBasic", Title: "Many codes", Value: simulator.DiscountValue{Percentage: "0.1"}, Gets: simulator.DiscountItems{All: true}}
+	for i := range 600 {
+		spec.Codes = append(spec.Codes, fmt.Sprint("MANY", i))
+	}
+	if _, err := w.shop.CreateDiscount(spec); err != nil {
+		t.Fatal(err)
+	}
+	codes := `codes { edges { node { id code } } }`
+	b, lines := c.bulk(`{ discountNodes { edges { node { id discount { __typename
+		... on DiscountCodeBxgy { title `+codes+` } ... on DiscountCodeFreeShipping { title `+codes+` } ... on DiscountCodeBasic { title `+codes+` } ... on DiscountCodeApp { title `+codes+` } } } } } }`, true)
+	got := map[string]int{}
+	for _, line := range lines {
+		if parent, ok := line["__parentId"].(string); ok {
+			got[parent]++
+		}
+	}
+	discounts := 0
+	for d := range w.shop.Discounts.All() {
+		if discounts++; got[d.GID()] != len(d.Codes) {
+			t.Errorf("%s %s: %d codes, want %d", d.GID(), d.Typename, got[d.GID()], len(d.Codes))
+		}
+	}
+	if b.Status != "COMPLETED" || b.RootObjectCount != fmt.Sprint(discounts) {
+		t.Errorf("%+v of %d discounts", b, discounts)
+	}
+}
+
 func TestBulkOperationsAreListedToldAndRefused(t *testing.T) {
 	w, c := writer(t)
 	access := w.shop.AccessOf(c.token)
