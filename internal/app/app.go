@@ -42,6 +42,15 @@ type Options struct {
 	Listener net.Listener
 	// Now is this machine's clock. Default: time.Now.
 	Now func() time.Time
+
+	// ByHand leaves the job engine still: the caller does what it would do, by
+	// the methods of Jobs that its workers call. A simulation of weeks has no
+	// time for an engine that looks every second.
+	ByHand bool
+	// Idle is how long background work sleeps when nobody wakes it. Default: a second.
+	Idle time.Duration
+	// Interfere, where set, is given to the store; see store.Store.Interfere.
+	Interfere func(store.Moment) error
 }
 
 // App is the service. Package cmd and tests call Start once and Stop once.
@@ -114,6 +123,9 @@ func New(ctx context.Context, options Options) (app *App, err error) {
 	}
 	if err := jobs.Migrate(ctx, a.Store); err != nil {
 		return nil, err
+	}
+	if a.Interfere != nil {
+		a.Store.Interfere(a.Interfere)
 	}
 	if err := a.build(ctx); err != nil {
 		return nil, err
@@ -239,13 +251,13 @@ func (a *App) build(ctx context.Context) error {
 	}
 
 	reading := reconcile.Config{
-		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Drain: func(ctx context.Context) error { return a.applier.Drain(ctx) }, Now: a.Now, Log: log.With("component", "reconcile"),
+		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Drain: func(ctx context.Context) error { return a.applier.Drain(ctx) }, Now: a.Now, Log: log.With("component", "reconcile"), Idle: a.Idle,
 		MaxDelete: reconcile.Fuse{Percent: cfg.Poll.MaxDelete.Percent, Rows: int64(cfg.Poll.MaxDelete.Rows)},
 	}
 	a.hydrator = reconcile.NewHydrator(reading)
 	a.Poller = reconcile.NewPoller(reading, a.hydrator)
 	a.applier = apply.NewInbox(apply.InboxConfig{
-		Store: a.Store, Decode: decode, Control: a.Connect.Control, Wrote: a.hydrator.Wake, Now: a.Now, Log: log.With("component", "apply"),
+		Store: a.Store, Decode: decode, Control: a.Connect.Control, Wrote: a.hydrator.Wake, Idle: a.Idle, Now: a.Now, Log: log.With("component", "apply"),
 	})
 	a.inbox = inbox.New(inbox.Config{
 		Store: a.Store, Secrets: func() []secret.Secret { return cfg.Shopify.APISecrets }, Now: a.Now, Wake: a.applier.Wake, Log: log,
@@ -328,8 +340,10 @@ func (a *App) Start(ctx context.Context) error {
 		a.hydrator.Start(ctx)
 		a.applier.Start(ctx)
 	}
-	if err := a.Jobs.Start(ctx); err != nil {
-		return err
+	if !a.ByHand {
+		if err := a.Jobs.Start(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.importTokens(ctx); err != nil {
 		return err
@@ -406,7 +420,9 @@ func (a *App) Stop(ctx context.Context) error {
 		<-a.served
 	}
 	a.inbox.Stop()
-	errs = append(errs, a.Jobs.Stop(ctx))
+	if !a.ByHand {
+		errs = append(errs, a.Jobs.Stop(ctx))
+	}
 	a.applier.Stop()
 	a.hydrator.Stop()
 	return errors.Join(append(errs, a.Close())...)

@@ -36,6 +36,10 @@ type InboxConfig struct {
 	// Wrote is called after each batch that was committed.
 	Wrote func()
 
+	// Idle is how long the loop sleeps when nobody wakes it: webhooks may be
+	// stored by another process. Default: a second.
+	Idle time.Duration
+
 	Now func() time.Time
 	Log *slog.Logger
 }
@@ -54,8 +58,6 @@ const (
 	inboxBatch      = 500     // Webhooks in one transaction.
 	inboxBatchBytes = 8 << 20 // And their bodies, for memory's sake.
 
-	// inboxIdle is how long the loop sleeps when nobody wakes it: webhooks may
-	// be stored by another process.
 	inboxIdle = time.Second
 
 	// inboxRetry is the pause after a failure.
@@ -66,6 +68,9 @@ const (
 
 // NewInbox makes an Inbox; Start sets it going.
 func NewInbox(config InboxConfig) *Inbox {
+	if config.Idle == 0 {
+		config.Idle = inboxIdle
+	}
 	b := &Inbox{InboxConfig: config, failures: map[int64]int{}}
 	b.loop = loop.New(b.drain)
 	return b
@@ -88,7 +93,7 @@ func (b *Inbox) drain(ctx context.Context) time.Duration {
 		}
 		return inboxRetry
 	}
-	return inboxIdle
+	return b.Idle
 }
 
 // Drain applies all that waits.

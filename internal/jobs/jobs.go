@@ -204,12 +204,12 @@ func (runArgs) Kind() string { return "run" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (runArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: pollQueue, MaxAttempts: runAttempts}
+	return river.InsertOpts{Queue: pollQueue, MaxAttempts: RunAttempts}
 }
 
-// runAttempts is how often a run is taken up that does not come to its end, over
+// RunAttempts is how often a run is taken up that does not come to its end, over
 // some minutes, before it is ended as failed: an open run keeps the next from starting.
-const runAttempts = 5
+const RunAttempts = 5
 
 type runWorker struct {
 	river.WorkerDefaults[runArgs]
@@ -220,18 +220,26 @@ type runWorker struct {
 func (*runWorker) Timeout(*river.Job[runArgs]) time.Duration { return -1 }
 
 func (w *runWorker) Work(ctx context.Context, job *river.Job[runArgs]) error {
-	run, err := w.jobs.Poller.Run(ctx, job.Args.RunID)
+	err := w.jobs.RunOnce(ctx, job.Args.RunID, job.Attempt >= job.MaxAttempts)
+	if errors.Is(err, store.ErrNotFound) {
+		return river.JobCancel(err) // The shop was erased meanwhile.
+	}
+	return err
+}
+
+// RunOnce takes an open run up. An error says that it did not come to its end
+// and is to be tried again, unless this was the last try: then it is given up.
+func (j *Jobs) RunOnce(ctx context.Context, id int64, last bool) error {
+	run, err := j.Poller.Run(ctx, id)
 	if err == nil {
-		err = w.jobs.byPagesNext(ctx, run)
+		err = j.byPagesNext(ctx, run)
 	}
 	switch {
 	case errors.Is(err, reconcile.ErrRunning):
 		return nil // Another job of this process is at it.
-	case errors.Is(err, store.ErrNotFound):
-		return river.JobCancel(err) // The shop was erased meanwhile.
-	case err != nil && ctx.Err() == nil && job.Attempt >= job.MaxAttempts:
-		w.jobs.Log.Error("a full read does not come to its end and is given up", "run", job.Args.RunID, "error", err)
-		return errors.Join(err, w.jobs.Poller.Abandon(ctx, job.Args.RunID, err))
+	case err != nil && ctx.Err() == nil && last && !errors.Is(err, store.ErrNotFound):
+		j.Log.Error("a full read does not come to its end and is given up", "run", id, "error", err)
+		return errors.Join(err, j.Poller.Abandon(ctx, id, err))
 	}
 	return err
 }
@@ -408,17 +416,21 @@ const clearBatch = 2000
 // keepHistory is how long the change feed and the drift of polls are kept.
 const keepHistory = 90 * 24 * time.Hour
 
-// Work deletes what is over: stored webhooks whose time has come, old history,
-// and what runs noted for themselves.
 func (w *clearWorker) Work(ctx context.Context, _ *river.Job[clearArgs]) error {
-	now := mirror.At(w.jobs.Now())
-	if err := reconcile.ForgetRead(ctx, w.jobs.Store); err != nil {
+	return w.jobs.ClearOnce(ctx)
+}
+
+// ClearOnce deletes what is over: stored webhooks whose time has come, old
+// history, and what runs noted for themselves.
+func (j *Jobs) ClearOnce(ctx context.Context) error {
+	now := mirror.At(j.Now())
+	if err := reconcile.ForgetRead(ctx, j.Store); err != nil {
 		return err
 	}
 	for {
 		var dropped int64
-		err := w.jobs.Store.Update(ctx, func(tx *store.Tx) (err error) {
-			if dropped, err = tx.DropDeliveries(now.Add(-w.jobs.RetentionDone), now.Add(-w.jobs.RetentionQuarantined), clearBatch); err != nil {
+		err := j.Store.Update(ctx, func(tx *store.Tx) (err error) {
+			if dropped, err = tx.DropDeliveries(now.Add(-j.RetentionDone), now.Add(-j.RetentionQuarantined), clearBatch); err != nil {
 				return err
 			}
 			old, err := tx.DropOld(now.Add(-keepHistory), clearBatch)

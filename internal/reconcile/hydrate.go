@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -37,8 +38,7 @@ const (
 	hydrateBatch = 250
 	// hydrateShops bounds the shops worked for at once.
 	hydrateShops = 8
-	// hydrateIdle is how long the loop sleeps when nobody wakes it and nothing is due before.
-	hydrateIdle = time.Second
+	hydrateIdle  = time.Second
 
 	// forgiveAttempts is after how many reads in vain a demand may be given up
 	// that asks for an updatedAt which the shop does not show.
@@ -47,6 +47,9 @@ const (
 
 // NewHydrator makes a Hydrator; Start sets it going.
 func NewHydrator(config Config) *Hydrator {
+	if config.Idle == 0 {
+		config.Idle = hydrateIdle
+	}
 	h := &Hydrator{Config: config, slots: make(chan struct{}, hydrateShops), busy: map[int64]bool{}}
 	h.loop = loop.New(h.hand)
 	return h
@@ -64,9 +67,11 @@ func (h *Hydrator) Stop() {
 	h.workers.Wait()
 }
 
-// hand gives each shop that is owed a read, and has no worker, one.
+// hand gives each shop that is owed a read, and has no worker, one, and says how
+// long to sleep then.
 func (h *Hydrator) hand(ctx context.Context) time.Duration {
-	due, err := h.due(ctx)
+	now := h.Now()
+	due, next, err := h.due(ctx, mirror.At(now))
 	if err != nil && ctx.Err() == nil {
 		h.Log.Error("demands could not be listed, trying again", "error", err)
 	}
@@ -78,7 +83,7 @@ func (h *Hydrator) hand(ctx context.Context) time.Duration {
 		case h.slots <- struct{}{}:
 		default: // All are at work: this shop's turn comes when one is done.
 			h.giveBack(shop.ID)
-			return hydrateIdle
+			return min(h.Idle, hydrateIdle)
 		}
 		h.workers.Go(func() {
 			n, err := h.RunOnce(ctx, shop)
@@ -92,7 +97,10 @@ func (h *Hydrator) hand(ctx context.Context) time.Duration {
 			}
 		})
 	}
-	return hydrateIdle
+	if next != 0 {
+		return min(h.Idle, max(next.Time().Sub(now), time.Millisecond))
+	}
+	return h.Idle
 }
 
 func (h *Hydrator) take(shop int64) bool {
@@ -109,13 +117,17 @@ func (h *Hydrator) giveBack(shop int64) {
 	delete(h.busy, shop)
 }
 
-// due lists the connected shops that have a demand due.
-func (h *Hydrator) due(ctx context.Context) (shops []store.Shop, err error) {
+// due lists the connected shops that have a demand due, and says when the next
+// comes due; zero where none does.
+func (h *Hydrator) due(ctx context.Context, now mirror.Instant) (shops []store.Shop, next mirror.Instant, err error) {
 	err = h.Store.View(ctx, func(tx *store.Tx) (err error) {
-		shops, err = tx.ShopsOwed(mirror.At(h.Now()))
+		if shops, err = tx.ShopsOwed(now); err != nil {
+			return err
+		}
+		next, err = tx.NextDemand(now)
 		return err
 	})
-	return shops, err
+	return shops, next, err
 }
 
 // RunOnce works off the demands of a shop that are due now, up to a batch, and
@@ -141,8 +153,9 @@ func (h *Hydrator) RunOnce(ctx context.Context, shop store.Shop) (satisfied int,
 	ctx = shopify.WithPriority(ctx) // Readers wait for these; a poll can wait.
 	var errs []error
 	var trouble error // Of the shop as a whole: what is left would fail too.
-	for read, group := range byRead(demands) {
-		for part := range slices.Chunk(group, shopify.MaxIDs(read)) {
+	groups := byRead(demands)
+	for _, read := range slices.Sorted(maps.Keys(groups)) { // In one order, so that a simulation can be repeated.
+		for part := range slices.Chunk(groups[read], shopify.MaxIDs(read)) {
 			if trouble != nil {
 				errs = append(errs, h.postpone(ctx, shop, part, h.skew(client), trouble))
 				continue

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -462,8 +463,8 @@ func (r *reading) lookAgain(ctx context.Context) (behind []mirror.Observation, e
 		ids[read] = append(ids[read], record.ReadID)
 	}
 	ahead := map[mirror.Key]bool{}
-	for read, all := range ids {
-		observations, err := r.client.ReadByID(ctx, read, all)
+	for _, read := range slices.Sorted(maps.Keys(ids)) {
+		observations, err := r.client.ReadByID(ctx, read, ids[read])
 		if err != nil {
 			return nil, err
 		}

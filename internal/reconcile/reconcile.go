@@ -47,6 +47,10 @@ type Config struct {
 	// canceled. Default: defaultBulkStall.
 	BulkStall time.Duration
 
+	// Idle is how long the hydrator sleeps when nobody wakes it and nothing is
+	// due before: demands may be written by another process. Default: a second.
+	Idle time.Duration
+
 	Now func() time.Time
 	Log *slog.Logger
 }

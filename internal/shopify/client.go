@@ -3,12 +3,13 @@ package shopify
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -231,7 +232,9 @@ func (c *Client) do(ctx context.Context, request *graphql.Request, into any) (se
 // suggests, and is spread so that callers do not return together.
 func backoff(attempt int) time.Duration {
 	wait := min(firstBackoff<<(attempt-1), maxBackoff)
-	return wait/2 + rand.N(wait/2+1)
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // Never fails. A test can give this source a seed, and the other none.
+	return wait/2 + time.Duration(binary.BigEndian.Uint64(random[:])%uint64(wait/2+1))
 }
 
 // attempt sends once. It returns an *Error for what Shopify said, and an error

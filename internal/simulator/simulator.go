@@ -18,6 +18,7 @@ type Config struct {
 	Apps    []App
 	Seed    uint64           // Decides catalogues, tokens and faults.
 	Now     func() time.Time // Shopify's clock. Default: time.Now.
+	Ahead   time.Duration    // By how much Shopify's clock is ahead of that; below zero behind.
 	Deliver *http.Client     // Sends the webhooks. Default: one with Shopify's limits of time.
 	BaseURL string           // Where this simulator is reached, without a trailing slash; used in links.
 	Log     *slog.Logger     // Default: nothing is logged.
@@ -105,6 +106,7 @@ func New(config Config) *Simulator {
 		shops:   make(map[string]*Shop),
 		apps:    make(map[string]*App),
 	}
+	s.clock.ahead = config.Ahead
 	s.bulk.keep = config.BulkDir
 	s.begin()
 	for _, app := range config.Apps {

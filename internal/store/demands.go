@@ -87,6 +87,13 @@ func (t *Tx) ShopsOwed(now mirror.Instant) ([]Shop, error) {
 		AND EXISTS (SELECT 1 FROM demands WHERE shop_id = shops.id AND due_at <= $1) ORDER BY domain`, []any{now}, scanShop)
 }
 
+// NextDemand says when the next demand of a connected shop comes due after now; zero where none does.
+func (t *Tx) NextDemand(now mirror.Instant) (due mirror.Instant, err error) {
+	err = t.one(`SELECT COALESCE(MIN((SELECT MIN(due_at) FROM demands WHERE shop_id = shops.id AND due_at > $1)), 0)
+		FROM shops WHERE state = 'connected'`, []any{now}, &due)
+	return due, err
+}
+
 // Demanded tells of which of these ids a read is owed, second looks aside.
 func (t *Tx) Demanded(shop int64, ids []mirror.GID) (map[mirror.GID]bool, error) {
 	owed := map[mirror.GID]bool{}

@@ -39,7 +39,23 @@ type Store struct {
 	write *sql.DB
 	read  *sql.DB
 	path  string
+
+	interfere func(Moment) error // See Interfere.
 }
+
+// Moment is one within a write at which a process can die, or a disk be full.
+type Moment int
+
+const (
+	BeforeCommit Moment = iota
+	AfterCommit
+)
+
+// Interfere is for tests of what happens at the worst moment: do is called at
+// each moment of every write transaction. What it returns before the commit
+// rolls back, as a full disk does; what it returns after the commit is told to the
+// caller although all is on disk. Call it before the store is used.
+func (s *Store) Interfere(do func(Moment) error) { s.interfere = do }
 
 // readers bounds the open read transactions; further ones wait.
 const readers = 8
@@ -230,7 +246,19 @@ func (s *Store) Update(ctx context.Context, do func(*Tx) error) error {
 	if s.write == nil {
 		return errors.New("write: the database was opened read-only")
 	}
-	return transact(ctx, s.write, do)
+	if s.interfere == nil {
+		return transact(ctx, s.write, do)
+	}
+	err := transact(ctx, s.write, func(tx *Tx) error {
+		if err := do(tx); err != nil {
+			return err
+		}
+		return s.interfere(BeforeCommit)
+	})
+	if err != nil {
+		return err
+	}
+	return s.interfere(AfterCommit)
 }
 
 // View runs do in a read transaction: all it reads is of one moment.
