@@ -2,6 +2,7 @@
 
 export CGO_ENABLED ?= 0
 FUZZTIME ?= 10s
+SEEDS ?= 1-200
 
 .DEFAULT_GOAL := help
 
@@ -28,6 +29,14 @@ race: ## Run all tests under the race detector, which needs a C compiler.
 fuzz: ## Run every fuzz test for FUZZTIME each, as in: make fuzz FUZZTIME=1m
 	@scripts/need npm
 	scripts/fuzz $(FUZZTIME)
+
+.PHONY: sim
+sim: ## Simulate weeks in seconds, as in: make sim SEEDS=1-200; records in .sim/ and resumes. See docs/simulation.md.
+	go run ./internal/devtools/simrun $(SEEDS)
+
+.PHONY: mutants
+mutants: ## Plant mistakes in a copy of the tree, one at a time, and show what catches each.
+	go run ./internal/devtools/mutants
 
 .PHONY: lint
 lint: ## Check format, usual mistakes and known vulnerabilities; a finding fails.

@@ -59,6 +59,8 @@ var mayImport = map[string][]string{
 	"internal/simtest":            {anything},
 
 	"internal/devtools/pollbench":         {},
+	"internal/devtools/mutants":           {},
+	"internal/devtools/simrun":            {},
 	"internal/devtools/shopifyschema":     {},
 	"internal/devtools/shopifyschema/gen": {"internal/devtools/shopifyschema", "internal/shopify/admin"},
 

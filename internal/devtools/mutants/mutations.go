@@ -1,0 +1,135 @@
+package main
+
+// mutations are mistakes that the promises are to be safe from. Each is a
+// change that compiles, reads well, and would pass a careless review.
+var mutations = []mutation{
+	{
+		name: "of two contents of one second the last to arrive wins", file: "internal/mirror/merge.go",
+		old:      `	} else if o.AsOf > s.AsOf || o.AsOf == s.AsOf && digest.compare(s.Digest) > 0 {`,
+		new:      `	} else {`,
+		packages: []string{"mirror"},
+	},
+	{
+		name: "two contents of one second are not told apart by a read", file: "internal/mirror/merge.go",
+		old:      `	if info.Governed && s.WebhookAt != 0 && (`,
+		new:      `	if false && info.Governed && s.WebhookAt != 0 && (`,
+		packages: []string{"mirror"},
+	},
+	{
+		name: "a page lifts a tombstone", file: "internal/mirror/merge.go",
+		old:      `		if o.Source == FromID {`,
+		new:      `		if o.Source != FromWebhook {`,
+		packages: []string{"mirror", "reconcile"},
+	},
+	{
+		name: "a webhook lifts a tombstone", file: "internal/mirror/merge.go",
+		old:      `		if o.Source == FromID {`,
+		new:      `		if o.Source == FromID || o.Source == FromWebhook {`,
+		packages: []string{"mirror"},
+	},
+	{
+		name: "a deletion of what was never seen is forgotten", file: "internal/mirror/merge.go",
+		old:      `		next.Dead = max(s.Dead, o.AsOf)`,
+		new:      `		if s.Content != nil {` + "\n\t\t\tnext.Dead = max(s.Dead, o.AsOf)\n\t\t}",
+		packages: []string{"mirror"},
+	},
+	{
+		name: "an updatedAt from the future is applied", file: "internal/mirror/merge.go",
+		old:      `	return o.Source == FromWebhook && o.Updated > o.Heard.Add(FutureLimit)`,
+		new:      `	return false`,
+		packages: []string{"mirror", "apply"},
+	},
+	{
+		name: "a record is set back without two reads that lie apart", file: "internal/mirror/merge.go",
+		old:      `	case second.AsOf < first.AsOf.Add(CorrectGap) || first.AsOf < s.AsOf.Add(CorrectAge):`,
+		new:      `	case false:`,
+		packages: []string{"mirror", "reconcile"},
+	},
+	{
+		name: "absence is trusted without a read by id", file: "internal/reconcile/absence.go",
+		old: `		absent, ok, err := r.confirm(ctx, info, ids)`,
+		new: `		var absent []mirror.Observation
+		for _, id := range ids {
+			absent = append(absent, mirror.Absent(mirror.Key{Kind: info.Kind, ID: id}, mirror.FromID, r.client.Clock().Now(), r.client.Clock().Now()))
+		}
+		ok := true`,
+		packages: []string{"reconcile"},
+	},
+	{
+		name: "the fuse never blows", file: "internal/reconcile/reconcile.go",
+		old:      `	return n > f.Rows && float64(n)*100 > f.Percent*float64(total)`,
+		new:      `	return false`,
+		packages: []string{"reconcile"},
+	},
+	{
+		name: "a list that could not be read to its end counts as read", file: "internal/reconcile/poll.go",
+		old: `			r.gap("%s could not be read to their end: %v", list.Name, err)
+			return nil`,
+		new:      `			break`,
+		packages: []string{"reconcile"},
+	},
+	{
+		name: "a poll does not settle what is owed", file: "internal/reconcile/poll.go",
+		old:      `	began := r.Now()` + "\n" + `	err = r.Store.Update(ctx, func(tx *store.Tx) error { return tx.HastenDemands`,
+		new:      `	return 0, nil` + "\n" + `	began := r.Now()` + "\n" + `	err = r.Store.Update(ctx, func(tx *store.Tx) error { return tx.HastenDemands`,
+		packages: []string{"reconcile"},
+	},
+	{
+		name: "demands are forgotten", file: "internal/store/demands.go",
+		old:      `	for _, d := range joined {`,
+		new:      `	for _, d := range map[key]Demand{} {`,
+		packages: []string{"store", "apply"},
+	},
+	{
+		name: "any read satisfies a demand", file: "internal/store/demands.go",
+		old:      `AND later = $4 AND updated_at <= $5 AND as_of <= $6`,
+		new:      `AND later = $4 AND $5 >= 0 AND $6 >= 0`,
+		packages: []string{"store", "reconcile"},
+	},
+	{
+		name: "a repeated webhook is taken up again as it comes", file: "internal/store/inbox.go",
+		old:      `ON CONFLICT (shop_id, topic, webhook_id) DO NOTHING`,
+		new:      `ON CONFLICT (shop_id, topic, webhook_id) DO UPDATE SET body = excluded.body, triggered_at = excluded.received_at, state = 'new'`,
+		packages: []string{"store", "inbox"},
+	},
+	{
+		name: "a webhook is answered before it is on disk", file: "internal/inbox/handler.go",
+		old:      "	select {\n	case err := <-i.done:",
+		new:      "	i.done <- nil\n	select {\n	case err := <-i.done:",
+		packages: []string{"inbox"},
+	},
+	{
+		name: "a signature that is wrong is let through", file: "internal/inbox/handler.go",
+		old:      `	if !shopify.VerifyWebhook(body, r.Header.Get(headerSignature), in.Secrets()) {`,
+		new:      `	if r.Header.Get(headerSignature) == "" {`,
+		packages: []string{"inbox"},
+	},
+	{
+		name: "webhooks are marked as applied before they are", file: "internal/apply/inbox.go",
+		old: "	err := b.Store.Update(ctx, func(tx *store.Tx) error {\n		if len(batch.Observations)",
+		new: `	if err := b.Store.Update(ctx, func(tx *store.Tx) error { return tx.FinishDeliveries(finished, now) }); err != nil {
+		return err
+	}
+	err := b.Store.Update(ctx, func(tx *store.Tx) error {
+		if len(batch.Observations)`,
+		packages: []string{"apply"},
+	},
+	{
+		name: "a search warning is ignored", file: "internal/shopify/client.go",
+		old:      `		if len(search.Warnings) > 0 {`,
+		new:      `		if false {`,
+		packages: []string{"shopify"},
+	},
+	{
+		name: "what a read found counts as of its answer", file: "internal/shopify/client.go",
+		old:      `		q.asOf = sent`,
+		new:      `		q.asOf = time.Now()`,
+		packages: []string{"shopify"},
+	},
+	{
+		name: "the budget is not waited for", file: "internal/shopify/throttle.go",
+		old:      `	if t.available >= need {`,
+		new:      `	if true {`,
+		packages: []string{"shopify"},
+	},
+}
