@@ -27,7 +27,8 @@ type watched struct {
 	// known is what readers ever saw of a record.
 	known map[string]*sight
 
-	before map[string]record // The truth when the run began that is under way.
+	run    int64             // The run under way, or the last.
+	before map[string]record // The truth when it began.
 	began  time.Time
 }
 
@@ -206,7 +207,10 @@ func (w *world) runBegins(run store.Run) {
 	w.trace.note("run %d %s begins", run.ID, run.Kind)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.before, s.began = truth, time.Now()
+	if s.run == run.ID {
+		return // It goes on where a dead process left it.
+	}
+	s.run, s.before, s.began = run.ID, truth, time.Now()
 	w.failed[s.shop.Domain] = map[string]bool{}
 }
 

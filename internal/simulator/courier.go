@@ -333,7 +333,7 @@ func (c *courier) send(ctx context.Context, p *parcel) {
 		c.mu.Unlock()
 	}
 	result := Attempt{At: c.sim.Now(), Error: "fault: the attempt was cut off"}
-	if !c.sim.chancy(c.sim.Faults().Fail) {
+	if !c.sim.fate("delivery", p.log.WebhookID).chancy("fail", c.sim.Faults().Fail) {
 		result = c.attempt(ctx, p, p.body, false)
 	}
 	if ctx.Err() != nil && !result.ok() { // Stopped under way: it is tried again after a start.

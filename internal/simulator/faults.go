@@ -2,6 +2,8 @@ package simulator
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -169,6 +171,38 @@ func (s *Simulator) chancy(share float64) bool {
 	s.faultsMu.Lock()
 	defer s.faultsMu.Unlock()
 	return s.chance.Float64() < share
+}
+
+// maxTold is how many calls are remembered, so that each is drawn for anew.
+const maxTold = 100_000
+
+// fate draws for one thing that is named: the same seed and name draw the same,
+// in whatever order the things of one instant come. What has had its name before
+// is drawn for anew.
+type fate struct {
+	sim  *Simulator
+	name string
+}
+
+func (s *Simulator) fate(kind string, name ...string) fate {
+	full := kind + "\x00" + strings.Join(name, "\x00")
+	sum := sha256.Sum256([]byte(full))
+	s.faultsMu.Lock()
+	defer s.faultsMu.Unlock()
+	if s.told == nil || len(s.told) >= maxTold {
+		s.told = make(map[[sha256.Size]byte]uint64)
+	}
+	s.told[sum]++
+	return fate{s, fmt.Sprintf("%x %d %d", sum, s.told[sum], s.config.Seed)}
+}
+
+// chancy draws for one fault.
+func (f fate) chancy(fault string, share float64) bool {
+	if share <= 0 {
+		return false
+	}
+	sum := sha256.Sum256([]byte(fault + " " + f.name))
+	return float64(binary.BigEndian.Uint64(sum[:])>>11)/(1<<53) < share
 }
 
 // upTo draws a duration below the given one.

@@ -345,7 +345,8 @@ func (s *Simulator) accessToken(w http.ResponseWriter, r *http.Request, shop *Sh
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": "the body cannot be read"})
 		return
 	}
-	if s.refusedByFault(w, r) {
+	fate := s.fate("token", shop.Domain)
+	if s.refusedByFault(w, r, fate) {
 		return
 	}
 	reply, err := s.giveToken(shop, form)
@@ -354,11 +355,11 @@ func (s *Simulator) accessToken(w http.ResponseWriter, r *http.Request, shop *Sh
 		return
 	}
 	faults := s.Faults()
-	if s.chancy(faults.TokenLost) {
+	if fate.chancy("TokenLost", faults.TokenLost) {
 		http.Error(w, "Web server is returning an unknown error", 520)
 		return
 	}
-	if s.lostByFault(w) {
+	if s.lostByFault(w, fate) {
 		return
 	}
 	if faults.OmitExpiresIn {

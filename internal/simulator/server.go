@@ -125,11 +125,12 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 		writeJSON(w, http.StatusBadRequest, map[string]string{"errors": "Bad Request"})
 		return
 	}
-	if s.refusedByFault(w, r) {
+	fate := s.fate("call", shop.Domain, string(body))
+	if s.refusedByFault(w, r, fate) {
 		return
 	}
 	faults := s.Faults()
-	if s.chancy(faults.TooMany) {
+	if fate.chancy("TooMany", faults.TooMany) {
 		// Recorded of the REST API, where it is common: the number has a fraction.
 		w.Header().Set("Retry-After", "4.0")
 		writeJSON(w, http.StatusTooManyRequests, map[string]string{
@@ -171,21 +172,21 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 	// The pages and the guides differ in the first name.
 	request.Debug.Search = asked(r, "Shopify-Search-Query-Debug") || asked(r, "X-Shopify-Search-Query-Debug")
 	request.Debug.Cost = asked(r, "Shopify-GraphQL-Cost-Debug")
-	if s.chancy(faults.Throttle) {
+	if fate.chancy("Throttle", faults.Throttle) {
 		access.Bucket.Drain()
 	}
-	if s.chancy(faults.Internal) {
+	if fate.chancy("Internal", faults.Internal) {
 		writeJSON(w, http.StatusOK, internalError(s.requestID()))
 		return
 	}
 	posted := s.hooks.posted()
 	response := shop.Query(r.Context(), access, request)
-	if s.chancy(faults.WebhookFirst) && s.hooks.posted() != posted {
+	if fate.chancy("WebhookFirst", faults.WebhookFirst) && s.hooks.posted() != posted {
 		ctx, cancel := context.WithTimeout(r.Context(), webhookFirstWait)
 		_ = s.Quiet(ctx) // An app that takes no webhooks meanwhile gets its answer first after all.
 		cancel()
 	}
-	if s.lostByFault(w) {
+	if s.lostByFault(w, fate) {
 		return
 	}
 	if len(response.Deprecated) > 0 {
@@ -196,10 +197,10 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 
 // refusedByFault draws what keeps a request from having an effect. It waits as
 // long as slow says, and tells whether the request is over.
-func (s *Simulator) refusedByFault(w http.ResponseWriter, r *http.Request) bool {
+func (s *Simulator) refusedByFault(w http.ResponseWriter, r *http.Request, fate fate) bool {
 	faults := s.Faults()
 	slow := time.Duration(faults.Slow)
-	if s.chancy(faults.Timeout) {
+	if fate.chancy("Timeout", faults.Timeout) {
 		slow = gatewayTimeout
 	}
 	if !pause(r.Context(), min(slow, gatewayTimeout)) {
@@ -208,9 +209,9 @@ func (s *Simulator) refusedByFault(w http.ResponseWriter, r *http.Request) bool 
 	switch {
 	case slow >= gatewayTimeout:
 		http.Error(w, "Gateway Timeout", http.StatusGatewayTimeout)
-	case s.chancy(faults.ServerError):
+	case fate.chancy("ServerError", faults.ServerError):
 		http.Error(w, "Bad Gateway", http.StatusBadGateway)
-	case s.chancy(faults.Reset):
+	case fate.chancy("Reset", faults.Reset):
 		reset(w)
 	default:
 		return false
@@ -219,11 +220,11 @@ func (s *Simulator) refusedByFault(w http.ResponseWriter, r *http.Request) bool 
 }
 
 // lostByFault draws what keeps an answer from coming back.
-func (s *Simulator) lostByFault(w http.ResponseWriter) bool {
-	if !s.chancy(s.Faults().AnswerLost) {
+func (s *Simulator) lostByFault(w http.ResponseWriter, fate fate) bool {
+	if !fate.chancy("AnswerLost", s.Faults().AnswerLost) {
 		return false
 	}
-	if s.chancy(0.5) {
+	if fate.chancy("by a reset", 0.5) {
 		reset(w)
 	}
 	http.Error(w, "Bad Gateway", http.StatusBadGateway)

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -68,7 +69,8 @@ type Simulator struct {
 
 	faultsMu sync.Mutex
 	faults   Faults
-	chance   *rand.Rand // Decides faults.
+	chance   *rand.Rand                   // Decides faults.
+	told     map[[sha256.Size]byte]uint64 // See fate.
 	// What chance draws from.
 	chanceSource *rand.PCG
 

@@ -21,6 +21,7 @@ func TestEveryFieldIsSaved(t *testing.T) {
 			"clock", "traffic", // Ahead, Changes.
 			"mu", "faultsMu", "secretMu", // Locks.
 			"chanceSource", "secretSource", // Chance, Secret.
+			"told", // After a restart, calls are drawn for as those before.
 		}},
 		{reflect.TypeFor[Shop](), reflect.TypeFor[savedShop](), []string{
 			"sim", "mu", "installMu",
