@@ -354,57 +354,6 @@ func (r *reading) write(ctx context.Context, observations []mirror.Observation, 
 	})
 }
 
-// noteDrift stores how the copy differed from what was read. What moves without
-// a timestamp, and was asked to be read by id since the run began, was told of by
-// a webhook: it is not missed but under way. (All that was asked for before was
-// read then.)
-func (r *reading) noteDrift(tx *store.Tx, steps []apply.Step) error {
-	var rows []store.DriftRow
-	var untimed []mirror.GID
-	for _, step := range steps {
-		row, drifted, err := driftOf(step, r.run.StartedAt)
-		if err != nil {
-			return err
-		}
-		if drifted {
-			rows = append(rows, row)
-			if !mirror.InfoOf(row.Kind).Governed {
-				untimed = append(untimed, row.ID)
-			}
-		}
-	}
-	if len(untimed) > 0 {
-		underWay, err := r.underWay(tx, untimed, steps)
-		if err != nil {
-			return err
-		}
-		rows = slices.DeleteFunc(rows, func(row store.DriftRow) bool { return !mirror.InfoOf(row.Kind).Governed && underWay[row.ID] })
-	}
-	return tx.AddDrift(r.run.ID, rows)
-}
-
-// underWay tells which records are owed a read: by their own id, or with their
-// product or inventory item, which the page names.
-func (r *reading) underWay(tx *store.Tx, ids []mirror.GID, steps []apply.Step) (map[mirror.GID]bool, error) {
-	comesWith := map[mirror.GID][]mirror.GID{}
-	for _, step := range steps {
-		if step.Key.Kind == mirror.KindProductVariant {
-			comesWith[step.Key.ID] = []mirror.GID{step.After.Parent, step.After.Link}
-		}
-	}
-	asked := slices.Clone(ids)
-	for _, id := range ids {
-		asked = append(asked, comesWith[id]...)
-	}
-	owed, err := tx.Demanded(r.shop.ID, asked)
-	for _, id := range ids {
-		for _, with := range comesWith[id] {
-			owed[id] = owed[id] || owed[with]
-		}
-	}
-	return owed, err
-}
-
 // maxAhead bounds the records that one run sets back; the next run goes on.
 const maxAhead = 1000
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"stockroom/internal/apply"
 	"stockroom/internal/mirror"
 	"stockroom/internal/store"
 )
@@ -39,52 +38,6 @@ type ResourceReport struct {
 
 // Drifted counts the records that were not as the shop's.
 func (r ResourceReport) Drifted() int64 { return r.Missing + r.Stale + r.Wrong + r.Undeleted }
-
-// Classes of drift.
-const (
-	ClassMissing   = "missing"
-	ClassStale     = "stale"
-	ClassWrong     = "wrong"
-	ClassUndeleted = "undeleted"
-)
-
-// driftOf tells how the copy differed from what a full read, begun at start,
-// found; ok is false when it did not, or when the difference is younger than
-// the read: its webhook is still under way.
-func driftOf(step apply.Step, start mirror.Instant) (row store.DriftRow, ok bool, err error) {
-	found := step.Last
-	if found.Content == nil || found.Updated >= start.Seconds() {
-		return row, false, nil
-	}
-	info := mirror.InfoOf(step.Key.Kind)
-	before := step.Before
-	known := before.Content
-	class := ""
-	switch {
-	case !before.Shown(info):
-		class, known = ClassMissing, nil
-	case found.Updated > before.Updated:
-		class = ClassStale
-	case found.Updated == before.Updated && mirror.DigestOf(found.Content) != before.Digest:
-		class = ClassWrong
-	default:
-		return row, false, nil // The same, or the copy is ahead: see Poller.correct.
-	}
-	diffs, err := mirror.Compare(known, found.Content)
-	if err != nil {
-		return row, false, fmt.Errorf("drift of %s: %w", step.Key, err)
-	}
-	row, err = driftRow(step.Key, class, diffs)
-	return row, err == nil, err
-}
-
-func driftRow(key mirror.Key, class string, diffs []mirror.FieldDiff) (store.DriftRow, error) {
-	if diffs == nil {
-		diffs = []mirror.FieldDiff{}
-	}
-	fields, err := json.Marshal(diffs)
-	return store.DriftRow{Type: mirror.InfoOf(key.Kind).Type, ID: key.ID, Kind: key.Kind, Class: class, Fields: fields}, err
-}
 
 // report counts what a run did, from what it stored.
 func report(tx *store.Tx, run store.Run, complete map[mirror.Kind]bool, gaps, notes []string) (Report, error) {
