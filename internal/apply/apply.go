@@ -10,6 +10,7 @@ package apply
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"stockroom/internal/catalog"
@@ -27,6 +28,32 @@ type Batch struct {
 	// to; zero for none. Rows that it does not find just so are excepted from
 	// what the read will prove of all others.
 	CompleteRead mirror.Instant
+
+	// Told says which webhooks the observations and demands come from, in their
+	// order; empty for reads.
+	Told []Told
+
+	// First says that the batch is of a shop's import: that a record was read
+	// then needs no entry in its history, for all were.
+	First bool
+
+	// Again says that the webhooks were applied before: their entries in the
+	// histories are there already, and only what they change now is added.
+	Again bool
+
+	// Inspect is called with what the batch does to each record, before any of
+	// it is written: the database still shows what readers saw.
+	Inspect func([]Step) error
+}
+
+// Told is a webhook of a batch: how many of the batch's observations and
+// demands, after those of the webhooks before it, are its own.
+type Told struct {
+	Delivery     int64 // Its number in the inbox.
+	Topic        string
+	AsOf, Heard  mirror.Instant
+	Observations int
+	Demands      int
 }
 
 // Step is what a batch did to one record.
@@ -64,21 +91,31 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 		steps[i] = Step{Key: key, Before: records[key].State, After: records[key].State, Outcome: mirror.Same}
 	}
 
-	demands := batch.Demands
+	demands := slices.Clone(batch.Demands)
 	excepted := map[mirror.Key]bool{}
-	for _, o := range batch.Observations {
+	story := newStory(batch, now)
+	for i, o := range batch.Observations {
 		step := &steps[at[o.Key]]
 		if o.FromFuture() {
 			demands = append(demands, demandFor(o.Key, o.Parent, o.Heard, mirror.TieDelay))
 			continue
 		}
+		before := step.After
 		step.After, step.Outcome = mirror.Merge(step.After, o)
 		step.Last = o
+		if err := story.observed(i, o, before, *step); err != nil {
+			return nil, fmt.Errorf("apply: %w", err)
+		}
 		if batch.CompleteRead != 0 && (step.Outcome == mirror.Stale || step.Outcome == mirror.Conflict) {
 			excepted[o.Key] = true
 		}
 	}
 
+	if batch.Inspect != nil {
+		if err := batch.Inspect(steps); err != nil {
+			return nil, fmt.Errorf("apply: %w", err)
+		}
+	}
 	var changed []store.Record
 	var changes []store.Change
 	for _, step := range steps {
@@ -101,6 +138,9 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 		}
 	}
 	if err := write(tx, batch.Shop, changed, changes, steps); err != nil {
+		return nil, fmt.Errorf("apply: %w", err)
+	}
+	if err := tx.AddHistory(batch.Shop, story.told()); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
 	if err := tx.AddDemands(batch.Shop, demands, now); err != nil {
@@ -251,6 +291,15 @@ func Correct(tx *store.Tx, shop int64, first, second []mirror.Observation, now m
 		}
 	}
 	if err := write(tx, shop, changed, changes, steps); err != nil {
+		return nil, fmt.Errorf("correct: %w", err)
+	}
+	story := newStory(Batch{}, now)
+	for _, step := range steps {
+		if err := story.observed(0, step.Last, step.Before, step); err != nil {
+			return nil, fmt.Errorf("correct: %w", err)
+		}
+	}
+	if err := tx.AddHistory(shop, story.told()); err != nil {
 		return nil, fmt.Errorf("correct: %w", err)
 	}
 	return steps, nil

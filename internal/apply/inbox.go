@@ -172,8 +172,7 @@ func (b *Inbox) apply(ctx context.Context, shop int64, deliveries []store.Delive
 					"webhook_id", delivery.WebhookID, "error", err)
 				continue
 			}
-			batch.Observations = append(batch.Observations, learned.Observations...)
-			batch.Demands = append(batch.Demands, learned.Demands...)
+			batch.add(delivery, learned)
 		}
 		finished = append(finished, delivery.Seq)
 	}
@@ -195,6 +194,18 @@ func (b *Inbox) apply(ctx context.Context, shop int64, deliveries []store.Delive
 		return fmt.Errorf("apply %d webhooks of shop %d: %w", len(deliveries), shop, err)
 	}
 	return nil
+}
+
+// add appends what a webhook teaches.
+func (b *Batch) add(d store.Delivery, learned Learned) {
+	b.Observations = append(b.Observations, learned.Observations...)
+	b.Demands = append(b.Demands, learned.Demands...)
+	told := Told{Delivery: d.Seq, Topic: d.Topic, AsOf: d.ReceivedAt, Heard: d.ReceivedAt,
+		Observations: len(learned.Observations), Demands: len(learned.Demands)}
+	if d.TriggeredAt != 0 {
+		told.AsOf = min(d.TriggeredAt, d.ReceivedAt) // A later trigger is not believed.
+	}
+	b.Told = append(b.Told, told)
 }
 
 // failed counts a webhook's failure, and sets it aside when there were enough:

@@ -80,6 +80,17 @@ func InfoOf(k Kind) *KindInfo {
 	return info
 }
 
+// KindOfRead is the kind of the object that a read by id is asked for: what
+// its ids name. For metafields, which have no read of their own, it is the set of their owner.
+func KindOfRead(read Read) Kind {
+	for _, info := range kinds {
+		if info.Read == read && info.Of == "" && info.Kind != KindMetafield {
+			return info.Kind
+		}
+	}
+	panic(fmt.Sprintf("mirror: no read %q", read))
+}
+
 // Kinds lists every kind by name.
 func Kinds() []*KindInfo {
 	all := make([]*KindInfo, 0, len(kinds))

@@ -137,30 +137,7 @@ func (r *reading) confirm(ctx context.Context, info *mirror.KindInfo, ids []mirr
 func (r *reading) delete(ctx context.Context, kind mirror.Kind, confirmed []mirror.Observation) error {
 	for part := range slices.Chunk(confirmed, absenceBatch) {
 		err := r.Store.Update(ctx, func(tx *store.Tx) error {
-			ids := make([]mirror.GID, len(part))
-			for i, o := range part {
-				ids[i] = o.Key.ID
-			}
-			known, err := tx.ShownByID(r.shop.ID, kind, ids)
-			if err != nil {
-				return err
-			}
-			rows := make([]store.DriftRow, 0, len(part))
-			for _, o := range part {
-				diffs, err := mirror.Compare(known[o.Key.ID].Content, nil)
-				if err != nil {
-					return err
-				}
-				row, err := driftRow(o.Key, ClassUndeleted, diffs)
-				if err != nil {
-					return err
-				}
-				rows = append(rows, row)
-			}
-			if err := tx.AddDrift(r.run.ID, rows); err != nil {
-				return err
-			}
-			_, err = apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: part}, mirror.At(r.Now()))
+			_, err := r.applyNoting(tx, apply.Batch{Shop: r.shop.ID, Observations: part})
 			return err
 		})
 		if err != nil {

@@ -18,19 +18,169 @@ const (
 	ClassUndeleted = "undeleted"
 )
 
+// applyNoting applies what a full read found and, where that is a poll, stores
+// how the copy differed from it just before, as readers saw it. Every write of
+// a poll goes through here, but for what it sets back (see setBack).
+func (r *reading) applyNoting(tx *store.Tx, batch apply.Batch) ([]apply.Step, error) {
+	now := mirror.At(r.Now())
+	if r.run.Kind != "poll" {
+		batch.First = true
+		return apply.Apply(tx, batch, now)
+	}
+	var rows []store.DriftRow
+	var near *neighbours
+	batch.Inspect = func(steps []apply.Step) (err error) {
+		if rows, err = r.drifted(tx, heardSince(steps, 0)); err != nil {
+			return err
+		}
+		near, err = neighboursOf(tx, r.shop.ID, steps)
+		return err
+	}
+	steps, err := apply.Apply(tx, batch, now)
+	if err != nil {
+		return nil, err
+	}
+	hung, err := near.flipped(tx, r.shop.ID, r.run.ID)
+	if err != nil {
+		return nil, err
+	}
+	return steps, tx.AddDrift(r.run.ID, append(rows, hung...))
+}
+
+// drifted lists the records that differ themselves from what was read. What
+// moves without a timestamp, and was asked to be read by id since the run
+// began, was told of by a webhook: it is not missed but under way. (All that was
+// asked for before was read then.)
+func (r *reading) drifted(tx *store.Tx, steps []apply.Step) ([]store.DriftRow, error) {
+	var rows []store.DriftRow
+	var ids []mirror.GID
+	for _, step := range steps {
+		if step.Key.Kind == mirror.KindMetafieldSet {
+			continue // Those that it gained or lost are rows themselves.
+		}
+		note := ""
+		if step.Key.Kind == mirror.KindCollectionMembers {
+			var err error
+			if step, note, err = r.membersAsSeen(tx, step); err != nil {
+				return nil, err
+			}
+		}
+		row, drifted, err := driftOf(step, r.run.StartedAt)
+		if err != nil {
+			return nil, err
+		}
+		if drifted {
+			row.Note = note
+			rows = append(rows, row)
+			ids = append(ids, row.ID)
+		}
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	variants := map[mirror.GID]mirror.State{} // The page names what its derived records come with.
+	for _, step := range steps {
+		if step.Key.Kind == mirror.KindProductVariant {
+			variants[step.Key.ID] = step.After
+		}
+	}
+	for i := range rows {
+		if variant, known := variants[rows[i].ID]; known {
+			rows[i].Parent, rows[i].Link = variant.Parent, variant.Link
+		}
+		ids = append(ids, rows[i].Parent, rows[i].Link)
+	}
+	owed, err := tx.Demanded(r.shop.ID, ids)
+	if err != nil {
+		return nil, err
+	}
+	kept := rows[:0]
+	for _, row := range rows {
+		if owed[row.ID] || owed[row.Parent] && row.Parent != "" || owed[row.Link] && row.Link != "" {
+			if !mirror.InfoOf(row.Kind).Governed {
+				continue
+			}
+			row.Cause, row.Note = string(mirror.CauseNotApplied), "a webhook named it, and the read by id that it asked for was still owed"
+		}
+		kept = append(kept, row)
+	}
+	return kept, nil
+}
+
+// membersAsSeen is the step with what readers saw of a collection's members:
+// products that the copy does not show were not among them, nor those that this
+// very run brought in.
+func (r *reading) membersAsSeen(tx *store.Tx, step apply.Step) (seen apply.Step, note string, err error) {
+	found := step.Last.Content
+	if found == nil || !step.Before.Shown(mirror.InfoOf(step.Key.Kind)) {
+		return step, note, nil
+	}
+	if mirror.DigestOf(found) == step.Before.Digest {
+		some, err := r.broughtProducts(tx)
+		if err != nil || !some {
+			return step, "", err
+		}
+	}
+	content, err := mirror.Decode(step.Key.Kind, step.Before.Content)
+	if err != nil {
+		return step, "", err
+	}
+	members := *content.(*mirror.CollectionMembers)
+	visible, err := tx.VisibleIDs(r.shop.ID, mirror.KindProduct, members.ProductIDs)
+	if err != nil {
+		return step, "", err
+	}
+	brought, err := tx.DriftOf(r.run.ID, visible)
+	if err != nil {
+		return step, "", err
+	}
+	isNew := map[mirror.GID]bool{}
+	for _, row := range brought {
+		isNew[row.ID] = isNew[row.ID] || row.Kind == mirror.KindProduct && row.Class == ClassMissing
+	}
+	members.ProductIDs = mirror.SortedIDs(slices.DeleteFunc(visible, func(id mirror.GID) bool {
+		if isNew[id] {
+			note = noteHidden
+		}
+		return isNew[id]
+	}))
+	if step.Before.Content, err = mirror.Encode(members); err != nil {
+		return step, "", err
+	}
+	step.Before.Digest = mirror.DigestOf(step.Before.Content)
+	return step, note, nil
+}
+
+// broughtProducts tells whether the run found products that the copy lacked.
+// Products are read before collections, so it is asked once.
+func (r *reading) broughtProducts(tx *store.Tx) (bool, error) {
+	if r.brought == nil {
+		counts, err := tx.CountDrift(r.run.ID)
+		if err != nil {
+			return false, err
+		}
+		r.brought = new(counts[[2]string{mirror.TypeProduct, ClassMissing}] > 0)
+	}
+	return *r.brought, nil
+}
+
 // driftOf tells how the copy differed from what a full read, begun at start,
 // found; ok is false when it did not, or when the difference is younger than
 // the read: its webhook is still under way.
 func driftOf(step apply.Step, start mirror.Instant) (row store.DriftRow, ok bool, err error) {
 	found := step.Last
-	if found.Content == nil || found.Updated >= start.Seconds() {
-		return row, false, nil
-	}
 	info := mirror.InfoOf(step.Key.Kind)
 	before := step.Before
 	known := before.Content
 	class := ""
 	switch {
+	case found.Source == "" || found.Updated >= start.Seconds() && found.Content != nil:
+		return row, false, nil
+	case found.Content == nil:
+		if !before.Shown(info) || step.After.Shown(info) {
+			return row, false, nil
+		}
+		class = ClassUndeleted
 	case !before.Shown(info):
 		class, known = ClassMissing, nil
 	case found.Updated > before.Updated:
@@ -40,15 +190,27 @@ func driftOf(step apply.Step, start mirror.Instant) (row store.DriftRow, ok bool
 	default:
 		return row, false, nil // The same, or the copy is ahead: see Poller.correct.
 	}
-	diffs, err := mirror.Compare(known, found.Content)
-	if err != nil {
-		return row, false, fmt.Errorf("drift of %s: %w", step.Key, err)
+	if row, err = driftRow(step.Key, class, known, found.Content); err != nil {
+		return row, false, err
 	}
-	row, err = driftRow(step.Key, class, diffs)
-	return row, err == nil, err
+	row.ChangedAt, row.FoundAt = found.Updated, found.AsOf
+	row.Parent, row.Link, row.ReadAt = step.After.Parent, step.After.Link, readAt(info, before)
+	return row, true, nil
 }
 
-func driftRow(key mirror.Key, class string, diffs []mirror.FieldDiff) (store.DriftRow, error) {
+// readAt is when the shown content was last read from the shop.
+func readAt(info *mirror.KindInfo, s mirror.State) mirror.Instant {
+	if !info.Governed {
+		return s.AsOf // It comes by reads alone.
+	}
+	return s.ReadAt
+}
+
+func driftRow(key mirror.Key, class string, known, found []byte) (store.DriftRow, error) {
+	diffs, err := mirror.Compare(known, found)
+	if err != nil {
+		return store.DriftRow{}, fmt.Errorf("drift of %s: %w", key, err)
+	}
 	if diffs == nil {
 		diffs = []mirror.FieldDiff{}
 	}
@@ -56,53 +218,215 @@ func driftRow(key mirror.Key, class string, diffs []mirror.FieldDiff) (store.Dri
 	return store.DriftRow{Type: mirror.InfoOf(key.Kind).Type, ID: key.ID, Kind: key.Kind, Class: class, Fields: fields}, err
 }
 
-// noteDrift stores how the copy differed from what was read. What moves without
-// a timestamp, and was asked to be read by id since the run began, was told of by
-// a webhook: it is not missed but under way. (All that was asked for before was
-// read then.)
-func (r *reading) noteDrift(tx *store.Tx, steps []apply.Step) error {
-	var rows []store.DriftRow
-	var untimed []mirror.GID
+// neighbours are records that steps may hide or show without touching them: a
+// deleted product's variants, the stock of a location that closed.
+type neighbours struct {
+	rows    map[mirror.Kind]map[mirror.GID]store.Row
+	via     map[mirror.Key]mirror.GID // Through which record of the steps.
+	visible map[mirror.Key]bool       // Before the steps were written.
+}
+
+func (n *neighbours) add(kind mirror.Kind, row store.Row, via mirror.GID) {
+	key := mirror.Key{Kind: kind, ID: row.ID}
+	if n.via[key] != "" {
+		return
+	}
+	if n.rows[kind] == nil {
+		n.rows[kind] = map[mirror.GID]store.Row{}
+	}
+	n.rows[kind][row.ID], n.via[key] = row, via
+}
+
+// neighboursOf finds the records that depend on what the steps hide or show,
+// and which of them readers see now. Most steps have none: an unchanged page
+// asks for nothing here.
+func neighboursOf(tx *store.Tx, shop int64, steps []apply.Step) (*neighbours, error) {
+	n := &neighbours{rows: map[mirror.Kind]map[mirror.GID]store.Row{}, via: map[mirror.Key]mirror.GID{}, visible: map[mirror.Key]bool{}}
+	var products, owners, items, locations []mirror.GID
+	links := map[mirror.GID]mirror.GID{}      // Items, and the variants' steps that they hang on.
+	variants := map[mirror.GID]mirror.GID{}   // That entered or left a set, and its product.
+	metafields := map[mirror.GID]mirror.GID{} // That entered or left a list, and its owner.
 	for _, step := range steps {
-		row, drifted, err := driftOf(step, r.run.StartedAt)
-		if err != nil {
-			return err
+		info := mirror.InfoOf(step.Key.Kind)
+		was, is := step.Before.Shown(info), step.After.Shown(info)
+		if was == is && step.Before.Digest == step.After.Digest {
+			continue
 		}
-		if drifted {
-			rows = append(rows, row)
-			if !mirror.InfoOf(row.Kind).Governed {
-				untimed = append(untimed, row.ID)
+		switch step.Key.Kind {
+		case mirror.KindProduct:
+			if was != is {
+				products, owners = append(products, step.Key.ID), append(owners, step.Key.ID)
+			}
+		case mirror.KindCollection:
+			if was != is {
+				owners = append(owners, step.Key.ID)
+			}
+		case mirror.KindProductVariant:
+			if was != is {
+				owners = append(owners, step.Key.ID)
+				links[step.After.Link] = step.Key.ID
+			}
+		case mirror.KindInventoryItem:
+			if was != is {
+				items = append(items, step.Key.ID)
+			}
+		case mirror.KindLocation:
+			locations = append(locations, step.Key.ID)
+		case mirror.KindProductVariantSet, mirror.KindMetafieldSet:
+			into := variants
+			if step.Key.Kind == mirror.KindMetafieldSet {
+				into = metafields
+			}
+			if err := moved(step, into); err != nil {
+				return nil, err
 			}
 		}
 	}
-	if len(untimed) > 0 {
-		underWay, err := r.underWay(tx, untimed, steps)
+	return n, n.find(tx, shop, products, owners, items, locations, links, variants, metafields)
+}
+
+// moved notes who entered or left the set that a step changes.
+func moved(step apply.Step, into map[mirror.GID]mirror.GID) error {
+	in := map[mirror.GID]int{}
+	for side, content := range [][]byte{step.Before.Content, step.After.Content} {
+		if content == nil {
+			continue
+		}
+		decoded, err := mirror.Decode(step.Key.Kind, content)
 		if err != nil {
 			return err
 		}
-		rows = slices.DeleteFunc(rows, func(row store.DriftRow) bool { return !mirror.InfoOf(row.Kind).Governed && underWay[row.ID] })
+		var ids []mirror.GID
+		switch set := decoded.(type) {
+		case *mirror.ProductVariantSet:
+			ids = set.VariantIDs
+		case *mirror.MetafieldSet:
+			ids = set.MetafieldIDs
+		}
+		for _, id := range ids {
+			in[id] |= 1 << side
+		}
 	}
-	return tx.AddDrift(r.run.ID, rows)
+	for id, sides := range in {
+		if sides != 3 {
+			into[id] = step.Key.ID
+		}
+	}
+	return nil
 }
 
-// underWay tells which records are owed a read: by their own id, or with their
-// product or inventory item, which the page names.
-func (r *reading) underWay(tx *store.Tx, ids []mirror.GID, steps []apply.Step) (map[mirror.GID]bool, error) {
-	comesWith := map[mirror.GID][]mirror.GID{}
-	for _, step := range steps {
-		if step.Key.Kind == mirror.KindProductVariant {
-			comesWith[step.Key.ID] = []mirror.GID{step.After.Parent, step.After.Link}
+func keys[V any](m map[mirror.GID]V) []mirror.GID {
+	ids := make([]mirror.GID, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func (n *neighbours) find(tx *store.Tx, shop int64, products, owners, items, locations []mirror.GID, links, variants, metafields map[mirror.GID]mirror.GID) error {
+	children := func(kind mirror.Kind, parents []mirror.GID, via func(store.Row) mirror.GID) error {
+		if len(parents) == 0 {
+			return nil
+		}
+		found, err := tx.ShownByParent(shop, kind, parents)
+		for _, rows := range found {
+			for _, row := range rows {
+				n.add(kind, row, via(row))
+			}
+		}
+		return err
+	}
+	byID := func(kind mirror.Kind, ids map[mirror.GID]mirror.GID) error {
+		found, err := tx.ShownByID(shop, kind, keys(ids))
+		for id, row := range found {
+			n.add(kind, row, ids[id])
+		}
+		return err
+	}
+	parent := func(row store.Row) mirror.GID { return row.Parent }
+	if err := children(mirror.KindProductVariant, products, parent); err != nil {
+		return err
+	}
+	if err := byID(mirror.KindProductVariant, variants); err != nil {
+		return err
+	}
+	for id, row := range n.rows[mirror.KindProductVariant] {
+		via := n.via[mirror.Key{Kind: mirror.KindProductVariant, ID: id}]
+		links[row.Link] = via
+		owners = append(owners, id)
+	}
+	if err := byID(mirror.KindInventoryItem, links); err != nil {
+		return err
+	}
+	for _, item := range items {
+		if links[item] == "" {
+			links[item] = item
 		}
 	}
-	asked := slices.Clone(ids)
-	for _, id := range ids {
-		asked = append(asked, comesWith[id]...)
+	if err := children(mirror.KindInventoryLevel, keys(links), func(row store.Row) mirror.GID { return links[row.Parent] }); err != nil {
+		return err
 	}
-	owed, err := tx.Demanded(r.shop.ID, asked)
-	for _, id := range ids {
-		for _, with := range comesWith[id] {
-			owed[id] = owed[id] || owed[with]
+	for _, location := range locations { // A shop has a handful, and they hardly ever change.
+		rows, err := tx.LevelsAt(shop, location)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			n.add(mirror.KindInventoryLevel, row, location)
 		}
 	}
-	return owed, err
+	ofOwner := func(row store.Row) mirror.GID {
+		if via := n.via[mirror.Key{Kind: mirror.KindProductVariant, ID: row.Parent}]; via != "" {
+			return via
+		}
+		return row.Parent
+	}
+	if err := children(mirror.KindMetafield, owners, ofOwner); err != nil {
+		return err
+	}
+	if err := byID(mirror.KindMetafield, metafields); err != nil {
+		return err
+	}
+	for kind, rows := range n.rows {
+		visible, err := tx.VisibleIDs(shop, kind, keys(rows))
+		if err != nil {
+			return err
+		}
+		for _, id := range visible {
+			n.visible[mirror.Key{Kind: kind, ID: id}] = true
+		}
+	}
+	return nil
+}
+
+// flipped lists the neighbours that readers see now and did not before, or the other way round.
+func (n *neighbours) flipped(tx *store.Tx, shop, run int64) ([]store.DriftRow, error) {
+	var drifted []store.DriftRow
+	for kind, rows := range n.rows {
+		visible, err := tx.VisibleIDs(shop, kind, keys(rows))
+		if err != nil {
+			return nil, err
+		}
+		now := map[mirror.GID]bool{}
+		for _, id := range visible {
+			now[id] = true
+		}
+		for id, row := range rows {
+			key := mirror.Key{Kind: kind, ID: id}
+			class, before, after := ClassUndeleted, row.Content, []byte(nil)
+			switch {
+			case now[id] == n.visible[key]:
+				continue
+			case now[id]:
+				class, before, after = ClassMissing, nil, row.Content
+			}
+			drift, err := driftRow(key, class, before, after)
+			if err != nil {
+				return nil, err
+			}
+			drift.Via, drift.Parent, drift.Link = n.via[key], row.Parent, row.Link
+			drifted = append(drifted, drift)
+		}
+	}
+	return drifted, nil
 }

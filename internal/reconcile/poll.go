@@ -134,7 +134,8 @@ type reading struct {
 	complete map[mirror.Kind]bool // Kinds of which all was read and every absence confirmed.
 	gaps     []string
 	notes    []string
-	doubt    bool // Records of any kind may be wrong still, so nothing is proven.
+	brought  *bool // See broughtProducts.
+	doubt    bool  // Records of any kind may be wrong still, so nothing is proven.
 }
 
 // do goes through the run's steps. Each is safe to repeat: a run that was
@@ -328,7 +329,7 @@ func (r *reading) write(ctx context.Context, observations []mirror.Observation, 
 		}
 	}
 	return r.Store.Update(ctx, func(tx *store.Tx) error {
-		steps, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: observations, CompleteRead: r.run.StartedAt}, mirror.At(r.Now()))
+		steps, err := r.applyNoting(tx, apply.Batch{Shop: r.shop.ID, Observations: observations, CompleteRead: r.run.StartedAt})
 		if err != nil {
 			return err
 		}
@@ -336,11 +337,6 @@ func (r *reading) write(ctx context.Context, observations []mirror.Observation, 
 			return err
 		}
 		r.noteAhead(heardSince(steps, heardSlack))
-		if r.run.Kind == "poll" {
-			if err := r.noteDrift(tx, heardSince(steps, 0)); err != nil {
-				return err
-			}
-		}
 		if err := also(tx); err != nil {
 			return err
 		}
@@ -446,14 +442,12 @@ func (r *reading) setBack(ctx context.Context, first, second []mirror.Observatio
 		var rows []store.DriftRow
 		for _, step := range steps {
 			done[step.Key] = true
-			diffs, err := mirror.Compare(step.Before.Content, step.After.Content)
+			row, err := driftRow(step.Key, ClassWrong, step.Before.Content, step.After.Content)
 			if err != nil {
 				return err
 			}
-			row, err := driftRow(step.Key, ClassWrong, diffs)
-			if err != nil {
-				return err
-			}
+			row.FoundAt, row.ChangedAt = step.Last.AsOf, step.After.Updated
+			row.Cause, row.Note = judged(mirror.Evidence{Kind: step.Key.Kind, Ahead: true})
 			rows = append(rows, row)
 		}
 		return tx.AddDrift(r.run.ID, rows)
@@ -525,6 +519,11 @@ func (r *reading) end(ctx context.Context, state store.RunState, reason string) 
 	}
 	r.run.State, r.run.Error, r.run.EndedAt = state, reason, mirror.At(r.Now())
 	r.progress.Now = ""
+	if r.run.Kind == "poll" {
+		if err := r.judge(ctx); err != nil {
+			return err
+		}
+	}
 	err := r.Store.Update(ctx, func(tx *store.Tx) error {
 		report, err := report(tx, r.run, r.complete, r.gaps, r.notes)
 		if err != nil {

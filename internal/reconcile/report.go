@@ -19,6 +19,28 @@ type Report struct {
 	Gaps []string `json:"gaps"`
 	// Notes says what is not copied, since the shop does not share it.
 	Notes []string `json:"notes"`
+	// Topics says, by topic, how many webhooks came since the full read before,
+	// and of how many records the drift proves that theirs never did.
+	Topics []TopicReport `json:"topics,omitempty"`
+}
+
+// TopicReport is what a poll proves of a topic's webhooks. It is a least number:
+// where a later webhook, or a read by id, had mended a record, nothing shows
+// that an earlier one was lost.
+type TopicReport struct {
+	Topic    string  `json:"topic"`
+	Received int64   `json:"received"`
+	Missed   int64   `json:"missed"`
+	Share    float64 `json:"share"` // Of those that were due, at least so many never came.
+}
+
+// TopicReportOf works out the share.
+func TopicReportOf(topic store.RunTopic) TopicReport {
+	t := TopicReport{Topic: topic.Topic, Received: topic.Received, Missed: topic.Missed}
+	if due := t.Received + t.Missed; due > 0 {
+		t.Share = float64(t.Missed) / float64(due)
+	}
+	return t
 }
 
 // ResourceReport is what a run found of one export type. Drift is counted
@@ -34,6 +56,9 @@ type ResourceReport struct {
 
 	// Fields says in how many of the stale and wrong rows each field differed.
 	Fields map[string]int64 `json:"fields"`
+
+	// Causes says how many drifted records, counted by kind, had which cause.
+	Causes map[mirror.Cause]int64 `json:"causes,omitempty"`
 }
 
 // Drifted counts the records that were not as the shop's.
@@ -68,11 +93,30 @@ func report(tx *store.Tx, run store.Run, complete map[mirror.Kind]bool, gaps, no
 	if err != nil {
 		return Report{}, err
 	}
+	causes, err := tx.CountCauses(run.ID)
+	if err != nil {
+		return Report{}, err
+	}
+	topics, err := tx.TopicsOf(run.ID)
+	if err != nil {
+		return Report{}, err
+	}
 	r := Report{Gaps: slices.Compact(gaps), Notes: notes}
+	for _, topic := range topics {
+		r.Topics = append(r.Topics, TopicReportOf(topic))
+	}
 	for _, name := range mirror.Types {
 		resource := ResourceReport{Type: name, Complete: true, Fields: fields[name],
 			Missing: counts[[2]string{name, ClassMissing}], Stale: counts[[2]string{name, ClassStale}],
 			Wrong: counts[[2]string{name, ClassWrong}], Undeleted: counts[[2]string{name, ClassUndeleted}],
+		}
+		for key, n := range causes {
+			if key[0] == name {
+				if resource.Causes == nil {
+					resource.Causes = map[mirror.Cause]int64{}
+				}
+				resource.Causes[mirror.Cause(key[1])] += n
+			}
 		}
 		for _, info := range mirror.Kinds() {
 			if info.Type != name {
@@ -108,6 +152,25 @@ func (r Report) Drifted() int64 {
 	return n
 }
 
+// Causes counts the drifted records of all resources by cause.
+func (r Report) Causes() map[mirror.Cause]int64 {
+	all := map[mirror.Cause]int64{}
+	for _, resource := range r.Resources {
+		for cause, n := range resource.Causes {
+			all[cause] += n
+		}
+	}
+	return all
+}
+
+// bug marks the one cause that is nobody's but ours.
+func bug(cause mirror.Cause) string {
+	if cause == mirror.CauseOurs {
+		return ": A BUG IN STOCKROOM, please report it with `stockroom drift --json` and `stockroom why`"
+	}
+	return ""
+}
+
 // Text writes the report for people, one line a resource.
 func (r Report) Text() string {
 	var out strings.Builder
@@ -121,6 +184,19 @@ func (r Report) Text() string {
 			resource.Wrong, resource.Undeleted, note)
 		for _, field := range slices.Sorted(maps.Keys(resource.Fields)) {
 			fmt.Fprintf(&out, "    %s differed in %d\n", field, resource.Fields[field])
+		}
+	}
+	if causes := r.Causes(); len(causes) > 0 {
+		out.WriteString("causes, by record:\n")
+		for _, cause := range mirror.Causes {
+			if n := causes[cause]; n > 0 {
+				fmt.Fprintf(&out, "    %6d  %s%s\n", n, cause, bug(cause))
+			}
+		}
+	}
+	for _, topic := range r.Topics {
+		if topic.Missed > 0 {
+			fmt.Fprintf(&out, "    %s: at least %d never came, %d did\n", topic.Topic, topic.Missed, topic.Received)
 		}
 	}
 	for _, note := range r.Notes {

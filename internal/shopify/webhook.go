@@ -260,3 +260,36 @@ func tagsOf(text string) []string {
 	}
 	return mirror.SortedStrings(tags)
 }
+
+// Named lists the ids that a delivery's body tells of, or asks to be read. Of
+// one that cannot be decoded it is what the body calls its own id.
+func Named(d Delivery) []mirror.GID {
+	heard, err := Decode(d)
+	ids := make([]mirror.GID, 0, len(heard.Observations)+len(heard.Demands))
+	if err != nil {
+		var body struct {
+			GID mirror.GID `json:"admin_graphql_api_id"`
+			ID  int64      `json:"id"`
+		}
+		_ = json.Unmarshal(d.Body, &body) // What can be read of it is there all the same.
+		if body.GID != "" {
+			ids = append(ids, body.GID)
+		}
+		if object := objectOf[strings.Split(d.Topic, "/")[0]]; object != "" && body.ID > 0 {
+			ids = append(ids, mirror.NewGID(object, body.ID))
+		}
+		return ids
+	}
+	for _, o := range heard.Observations {
+		ids = append(ids, o.Key.ID)
+	}
+	for _, demand := range heard.Demands {
+		ids = append(ids, demand.ID)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// objectOf names the object whose number a topic's body has for its id.
+var objectOf = map[string]string{"products": "Product", "inventory_items": "InventoryItem", "locations": "Location",
+	"collections": "Collection", "orders": "Order", "shop": "Shop"}

@@ -53,22 +53,61 @@ func (t *Tx) AddDeliveries(all []Delivery) error {
 // of them, and no more once their bodies together pass maxBytes.
 func (t *Tx) NewDeliveries(limit, maxBytes int) ([]Delivery, error) {
 	var all []Delivery
-	bytes := 0
-	err := t.each(`SELECT seq, shop_id, topic, webhook_id, bound, event_id, api_version, triggered_at, received_at, body, state, reason, applied_at
-		FROM inbox WHERE state = 'new' ORDER BY seq LIMIT $1`, []any{limit}, func(scan func(...any) error) error {
-		var d Delivery
-		err := scan(&d.Seq, &d.ShopID, &d.Topic, &d.WebhookID, &d.Bound, &d.EventID, &d.APIVersion, &d.TriggeredAt, &d.ReceivedAt, &d.Body,
-			&d.State, &d.Reason, &d.AppliedAt)
-		all = append(all, d)
-		if bytes += len(d.Body); err == nil && bytes > maxBytes {
-			return errEnough
-		}
-		return err
-	})
+	err := t.each(`SELECT `+deliveryColumns+` FROM inbox WHERE state = 'new' ORDER BY seq LIMIT $1`, []any{limit}, upTo(maxBytes, &all))
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
 	return all, err
+}
+
+const deliveryColumns = `seq, shop_id, topic, webhook_id, bound, event_id, api_version, triggered_at, received_at, body, state, reason, applied_at`
+
+// upTo gathers deliveries until their bodies together pass maxBytes.
+func upTo(maxBytes int, all *[]Delivery) func(scan func(...any) error) error {
+	bytes := 0
+	return func(scan func(...any) error) error {
+		var d Delivery
+		err := scan(&d.Seq, &d.ShopID, &d.Topic, &d.WebhookID, &d.Bound, &d.EventID, &d.APIVersion, &d.TriggeredAt, &d.ReceivedAt, &d.Body,
+			&d.State, &d.Reason, &d.AppliedAt)
+		*all = append(*all, d)
+		if bytes += len(d.Body); err == nil && bytes > maxBytes {
+			return errEnough
+		}
+		return err
+	}
+}
+
+// DeliveryFilter selects stored webhooks of a shop.
+type DeliveryFilter struct {
+	Shop   int64
+	States []string       // Any of these.
+	Topic  string         // Empty for all.
+	Since  mirror.Instant // Received then or later.
+	After  int64          // Stored after this one.
+	UpTo   int64          // And up to this one; zero for no end.
+}
+
+// Deliveries lists stored webhooks, oldest first: up to limit of them, and no
+// more once their bodies together pass maxBytes.
+func (t *Tx) Deliveries(f DeliveryFilter, limit, maxBytes int) ([]Delivery, error) {
+	var all []Delivery
+	args := append([]any{f.Shop, f.Topic, f.Since, f.After, f.UpTo, limit}, anys(f.States)...)
+	err := t.each(`SELECT `+deliveryColumns+` FROM inbox WHERE shop_id = $1 AND ($2 = '' OR topic = $2) AND received_at >= $3 AND seq > $4
+		AND ($5 = 0 OR seq <= $5) AND state IN `+in(7, len(f.States))+` ORDER BY seq LIMIT $6`, args, upTo(maxBytes, &all))
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list stored webhooks: %w", err)
+	}
+	return all, nil
+}
+
+// LastDelivery is the number of the webhook that was stored last; zero for none.
+func (t *Tx) LastDelivery() (int64, error) {
+	var seq int64
+	err := t.one(`SELECT COALESCE(MAX(seq), 0) FROM inbox`, nil, &seq)
+	return seq, err
 }
 
 // errEnough ends a scan early.

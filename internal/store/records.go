@@ -260,6 +260,12 @@ func (t *Tx) ShownByLink(shop int64, kind mirror.Kind, links []mirror.GID) (map[
 	return sortedByID(found), nil
 }
 
+// LevelsAt lists the shown inventory levels at a location. It walks all levels of the shop.
+func (t *Tx) LevelsAt(shop int64, location mirror.GID) ([]Row, error) {
+	return list(t, `SELECT id, parent, link, content FROM records WHERE shop_id = $1 AND kind = $2 AND `+shown+` AND id LIKE $3`,
+		[]any{shop, mirror.KindInventoryLevel, "%" + string(mirror.LevelID("", location))}, scanRow)
+}
+
 // childrenQuery finds shown records of a kind by the n values of a column.
 func childrenQuery(column string, n int) string {
 	return `SELECT id, parent, link, content FROM records WHERE shop_id = $1 AND kind = $2 AND ` + column + ` <> '' AND ` + shown + ` AND ` + column + ` IN ` + in(3, n)

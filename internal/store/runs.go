@@ -153,65 +153,6 @@ func (t *Tx) DropOld(before mirror.Instant, limit int) (int64, error) {
 	return changes + drift, nil
 }
 
-// DriftRow is a record that a run found to differ from the shop.
-type DriftRow struct {
-	Type   string
-	ID     mirror.GID
-	Kind   mirror.Kind
-	Class  string // missing, stale, wrong or undeleted.
-	Fields []byte // JSON list of mirror.FieldDiff.
-}
-
-// AddDrift stores drifted rows of a run; a row that is stored already is kept as it was first seen.
-func (t *Tx) AddDrift(run int64, rows []DriftRow) error {
-	const columns = 6
-	return chunks(rows, columns, func(part []DriftRow) error {
-		args := make([]any, 0, len(part)*columns)
-		for _, r := range part {
-			args = append(args, run, r.Type, r.ID, r.Kind, r.Class, string(r.Fields))
-		}
-		_, err := t.exec(`INSERT INTO drift (run_id, type, id, kind, class, fields) VALUES `+placeholders(1, len(part), columns)+` ON CONFLICT DO NOTHING`, args...)
-		if err != nil {
-			return fmt.Errorf("store %d drifted rows: %w", len(part), err)
-		}
-		return nil
-	})
-}
-
-// Drift lists a run's drifted rows.
-func (t *Tx) Drift(run int64, limit int) ([]DriftRow, error) {
-	return list(t, `SELECT type, id, kind, class, fields FROM drift WHERE run_id = $1 ORDER BY type, id, kind LIMIT $2`, []any{run, limit},
-		func(scan func(...any) error) (DriftRow, error) {
-			var r DriftRow
-			err := scan(&r.Type, &r.ID, &r.Kind, &r.Class, &r.Fields)
-			return r, err
-		})
-}
-
-// EachDrift calls do for every drifted row of a run.
-func (t *Tx) EachDrift(run int64, do func(DriftRow) error) error {
-	return t.each(`SELECT type, id, kind, class, fields FROM drift WHERE run_id = $1 ORDER BY type, id, kind`, []any{run}, func(scan func(...any) error) error {
-		var r DriftRow
-		if err := scan(&r.Type, &r.ID, &r.Kind, &r.Class, &r.Fields); err != nil {
-			return err
-		}
-		return do(r)
-	})
-}
-
-// CountDrift counts a run's drifted rows by type and class.
-func (t *Tx) CountDrift(run int64) (map[[2]string]int64, error) {
-	counts := map[[2]string]int64{}
-	err := t.each(`SELECT type, class, COUNT(DISTINCT id) FROM drift WHERE run_id = $1 GROUP BY type, class`, []any{run}, func(scan func(...any) error) error {
-		var key [2]string
-		var n int64
-		err := scan(&key[0], &key[1], &n)
-		counts[key] = n
-		return err
-	})
-	return counts, err
-}
-
 // ClaimDay gives a shop's local day its one run. It reports false when the day has one already.
 func (t *Tx) ClaimDay(shop int64, day string, run int64) (bool, error) {
 	n, err := t.exec(`INSERT INTO daily_runs (shop_id, day, run_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, shop, day, run)

@@ -100,7 +100,7 @@ func (t *Tx) Shops() ([]Shop, error) {
 
 // shopTables are the tables with rows of a shop, those that others refer to last.
 var shopTables = []string{
-	"product_search", "api_keys", "subscriptions", "daily_runs", "complete_reads", "inbox", "demands", "changes", "records", "runs",
+	"product_search", "api_keys", "subscriptions", "daily_runs", "complete_reads", "inbox", "demands", "changes", "history", "requests", "records", "runs",
 }
 
 // EraseShop deletes a shop and all that is known of it, but for receipts.
@@ -111,6 +111,7 @@ func (t *Tx) EraseShop(shop int64) error {
 		`DELETE FROM run_records WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
 		`DELETE FROM staged WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
 		`DELETE FROM drift WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
+		`DELETE FROM run_topics WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
 		`DELETE FROM sessions WHERE scope = 'connected:' || (SELECT domain FROM shops WHERE id = $1)`,
 	}
 	for _, table := range shopTables {
