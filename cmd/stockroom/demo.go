@@ -54,7 +54,11 @@ func (c *demoCommand) headless(e *env) error {
 		say = e.stderr
 	}
 	// Warnings show what a fault looks like to the service; here they are on purpose.
-	result, err := demo.Headless(e.ctx, c.Seed, slog.New(slog.DiscardHandler), say)
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program, to run the service: %w", err)
+	}
+	result, err := demo.Headless(e.ctx, demo.HeadlessOptions{Seed: c.Seed, Serve: []string{self, "serve"}, Log: slog.New(slog.DiscardHandler), Say: say})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"stockroom/internal/reconcile"
 	"stockroom/internal/simulator"
+	"stockroom/internal/store"
 )
 
 // Result is what a headless run found.
@@ -22,19 +23,25 @@ type Result struct {
 	Records map[string]int `json:"records"` // Of the shop, by type, at the end.
 
 	// What was done to the shop, and what became of the webhooks that told of it.
-	LiveEdits int            `json:"live_edits"` // While all webhooks were delivered.
+	LiveEdits int            `json:"live_edits"` // While webhooks came doubled, late and in another order.
+	Killed    bool           `json:"killed"`     // The service, in the middle of them.
 	Delivered int            `json:"delivered"`
+	Doubled   int            `json:"doubled"`
+	Again     int            `json:"again"`      // Delivered at a later try, for nobody had answered.
+	SomeEdits int            `json:"some_edits"` // While some webhooks were lost.
 	LostEdits map[string]int `json:"lost_edits"` // By kind, while all webhooks were lost.
 	Lost      int            `json:"lost"`
 
 	// How the copy stood after the live edits, and when the poll began.
-	ExactAfterLive bool     `json:"exact_after_live"`
-	WrongBefore    int      `json:"wrong_before"`   // Records that differed when the poll began.
-	LostAndWrong   int      `json:"lost_and_wrong"` // Lost webhooks whose record was among them.
-	TypesWrong     []string `json:"types_wrong"`
+	ExactAfterLive bool       `json:"exact_after_live"` // But for what no webhook tells of.
+	WrongBefore    int        `json:"wrong_before"`     // Records that differed when the poll began.
+	LostAndWrong   int        `json:"lost_and_wrong"`   // Lost webhooks whose record was among them.
+	TypesWrong     []string   `json:"types_wrong"`
+	WhyWrong       []Expected `json:"why_wrong"` // By the shop's data and the log of deliveries.
 
 	Poll    string           `json:"poll"` // How the poll ended.
 	Drift   reconcile.Report `json:"drift"`
+	Verdict Verdict          `json:"verdict"` // Of the drift report, held against WhyWrong.
 	Seconds float64          `json:"seconds"`
 
 	Differences []simulator.Difference `json:"differences"` // What still differs at the end: nothing, if exact.
@@ -43,16 +50,39 @@ type Result struct {
 // HeadlessProducts is the size of the headless run's shop.
 const HeadlessProducts = 120
 
-const liveEdits = 80
+const (
+	liveEdits = 80
+	// killAfter is after how many of them the service is killed.
+	killAfter = 40
+	// someEdits are made while someLost of the webhooks are lost.
+	someEdits = 40
+	someLost  = 0.4
+	// pastRetry is how far the simulated clock is moved for the webhooks that met
+	// no service to be tried again.
+	pastRetry = 2 * time.Minute
+)
 
-// Headless runs the demo's story once, by a fixed seed: connect, live changes
-// with their webhooks, changes whose webhooks are all lost, a poll, and the
-// comparison. say gets a line for people at each step.
-func Headless(ctx context.Context, seed uint64, log *slog.Logger, say io.Writer) (result Result, err error) {
+// trouble is what webhooks meet in the whole run, besides being lost.
+var trouble = simulator.Faults{Double: 0.2, Reorder: 0.2, Delay: simulator.Duration(300 * time.Millisecond)}
+
+// HeadlessOptions are what a headless run is made from.
+type HeadlessOptions struct {
+	Seed    uint64
+	Serve   []string // The command of the service: see Options.
+	Environ []string
+	Log     *slog.Logger
+	Say     io.Writer // Gets a line for people at each step.
+}
+
+// Headless runs the demo's story once, by a fixed seed: connect; changes whose
+// webhooks come doubled, late and in another order, with the service killed in
+// the middle; changes of which some or all webhooks are lost; a poll, and the
+// comparison of the copy and of the drift report with what they should be.
+func Headless(ctx context.Context, options HeadlessOptions) (result Result, err error) {
 	began := time.Now()
-	tell := func(format string, args ...any) { fmt.Fprintf(say, format+"\n", args...) }
+	tell := func(format string, args ...any) { fmt.Fprintf(options.Say, format+"\n", args...) }
 
-	w, err := Open(ctx, Options{Seed: seed, Products: HeadlessProducts, Log: log})
+	w, err := Open(ctx, Options{Seed: options.Seed, Products: HeadlessProducts, Log: options.Log, Serve: options.Serve, Environ: options.Environ})
 	defer func() {
 		if closeErr := w.Close(); err == nil {
 			err = closeErr
@@ -61,8 +91,8 @@ func Headless(ctx context.Context, seed uint64, log *slog.Logger, say io.Writer)
 	if err != nil {
 		return result, err
 	}
-	result = Result{Seed: seed, LostEdits: map[string]int{}, Records: map[string]int{}}
-	tell("A simulated Shopify with the shop %s runs at %s, the service at %s.", Domain, w.SimURL, w.AppURL)
+	result = Result{Seed: options.Seed, LostEdits: map[string]int{}, Records: map[string]int{}}
+	tell("A simulated Shopify with the shop %s runs at %s, the service as a process of its own at %s.", Domain, w.SimURL, w.AppURL)
 
 	if err := w.Connect(ctx); err != nil {
 		return result, err
@@ -72,48 +102,15 @@ func Headless(ctx context.Context, seed uint64, log *slog.Logger, say io.Writer)
 	}
 	tell("The shop connected by OAuth and was copied.")
 
-	rng := rand.New(rand.NewPCG(seed, 1))
-	for range liveEdits {
-		w.Shop.RandomEdit(rng)
-	}
-	if err := w.WaitQuiet(ctx); err != nil {
+	story := story{World: w, rng: rand.New(rand.NewPCG(options.Seed, 1)), result: &result, tell: tell}
+	if story.ledger, err = newLedger(w.Sim, w.Shop); err != nil {
 		return result, err
 	}
-	result.LiveEdits = liveEdits
-	live, err := w.Compare(ctx)
-	if err != nil {
-		return result, err
+	for _, part := range []func(context.Context) error{story.live, story.lose, story.poll} {
+		if err := part(ctx); err != nil {
+			return result, err
+		}
 	}
-	result.ExactAfterLive = live.Exact()
-	before := len(w.Sim.Deliveries())
-	tell("%d changes came in by webhooks; %s", liveEdits, verdict(live))
-
-	w.Sim.SetFaults(simulator.Faults{LoseIf: func(simulator.Delivery) bool { return true }})
-	if result.LostEdits, err = LoseEdits(w.Shop, rng); err != nil {
-		return result, err
-	}
-	if err := w.WaitQuiet(ctx); err != nil {
-		return result, err
-	}
-	w.Sim.SetFaults(simulator.Faults{})
-	wrong, err := w.Compare(ctx)
-	if err != nil {
-		return result, err
-	}
-	deliveries := w.Sim.Deliveries()
-	result.count(wrong, deliveries)
-	tell("%d changes were made whose %d webhooks were all lost; %s", total(result.LostEdits), len(deliveries)-before, verdict(wrong))
-
-	run, err := w.Poll(ctx)
-	if err != nil {
-		return result, err
-	}
-	result.Poll = string(run.State)
-	if result.Drift, err = reconcile.ReadReport(run); err != nil {
-		return result, err
-	}
-	tell("The poll ended %s:\n%s", run.State, result.Drift.Text())
-
 	final, err := w.Compare(ctx)
 	if err != nil {
 		return result, err
@@ -128,6 +125,181 @@ func Headless(ctx context.Context, seed uint64, log *slog.Logger, say io.Writer)
 	return result, nil
 }
 
+// story is a headless run under way.
+type story struct {
+	*World
+	ledger *ledger
+	rng    *rand.Rand
+	result *Result
+	tell   func(format string, args ...any)
+}
+
+// edits makes so many changes of all sorts.
+func (s *story) edits(n int) error {
+	for range n {
+		err := s.ledger.record(func() error {
+			s.Shop.RandomEdit(s.rng)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// live makes changes whose webhooks all come, though doubled, late and in
+// another order, and kills the service in the middle of them.
+func (s *story) live(ctx context.Context) error {
+	s.Sim.SetFaults(trouble)
+	if err := s.edits(killAfter); err != nil {
+		return err
+	}
+	s.KillService() // With webhooks under way, received and not applied, or applied in part.
+	s.result.Killed = true
+	if err := s.edits(liveEdits - killAfter - 20); err != nil {
+		return err
+	}
+	if err := s.RestartService(ctx); err != nil {
+		return err
+	}
+	if err := s.edits(20); err != nil {
+		return err
+	}
+	s.result.LiveEdits = liveEdits
+	if err := s.Sim.Quiet(ctx); err != nil {
+		return err
+	}
+	// What met no service is sent again after a minute.
+	if err := s.Sim.Advance(ctx, pastRetry); err != nil {
+		return err
+	}
+	if err := s.WaitQuiet(ctx); err != nil {
+		return err
+	}
+	wrong, err := s.expect(ctx)
+	if err != nil {
+		return err
+	}
+	s.result.ExactAfterLive = !slices.ContainsFunc(wrong, func(e Expected) bool { return s.ledger.told(e) })
+	s.tell("%d changes came in by webhooks, doubled, late and in another order, and the service was killed in the middle of them: %s",
+		liveEdits, expectedText(wrong))
+	return nil
+}
+
+// lose makes changes of which some webhooks are lost, and then all.
+func (s *story) lose(ctx context.Context) (err error) {
+	before := countLost(s.Sim.Deliveries())
+	faults := trouble
+	faults.Lose = map[string]float64{"*": someLost}
+	s.Sim.SetFaults(faults)
+	if err := s.edits(someEdits); err != nil {
+		return err
+	}
+	s.result.SomeEdits = someEdits
+	faults.Lose = map[string]float64{"*": 1}
+	s.Sim.SetFaults(faults)
+	if s.result.LostEdits, err = LoseEdits(s.Shop, s.rng, s.ledger.record); err != nil {
+		return err
+	}
+	if err := s.WaitQuiet(ctx); err != nil {
+		return err
+	}
+	s.Sim.SetFaults(simulator.Faults{})
+	wrong, err := s.Compare(ctx)
+	if err != nil {
+		return err
+	}
+	s.result.count(wrong, s.Sim.Deliveries())
+	if s.result.WhyWrong, err = s.expect(ctx); err != nil {
+		return err
+	}
+	s.tell("%d changes of all sorts lost some of their webhooks, %d all of them, %d webhooks together; %s",
+		someEdits, total(s.result.LostEdits), s.result.Lost-before, verdict(wrong))
+	return nil
+}
+
+// poll reads the shop back, and holds what it reports against what it should.
+func (s *story) poll(ctx context.Context) error {
+	run, err := s.Poll(ctx)
+	if err != nil {
+		return err
+	}
+	s.result.Poll = string(run.State)
+	if s.result.Drift, err = reconcile.ReadReport(run); err != nil {
+		return err
+	}
+	var rows []store.DriftRow
+	err = s.App.Store.View(ctx, func(tx *store.Tx) error {
+		return tx.EachDrift(run.ID, func(row store.DriftRow) error {
+			rows = append(rows, row)
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if s.result.Verdict, err = s.ledger.judge(s.result.WhyWrong, rows); err != nil {
+		return err
+	}
+	s.tell("The poll ended %s:\n%s", run.State, s.result.Drift.Text())
+	v := s.result.Verdict
+	s.tell("By the shop's data and the log of deliveries, lost webhooks had left %d fields and records wrong, and %d had changed without a webhook.", v.Expected, v.Other)
+	if v.OK() {
+		s.tell("The report names each of them with its cause, and blames no lost webhook for anything else.")
+	}
+	for _, fault := range slices.Concat(prefixed("not named: ", v.Unnamed), prefixed("blamed wrongly: ", v.Blamed), prefixed("not reported: ", v.Missed), prefixed("called a bug: ", v.Bugs)) {
+		s.tell("! %s", fault)
+	}
+	return nil
+}
+
+func prefixed(prefix string, lines []string) []string {
+	all := make([]string, len(lines))
+	for i, line := range lines {
+		all[i] = prefix + line
+	}
+	return all
+}
+
+// expect tells what is wrong in the copy now, and why.
+func (s *story) expect(ctx context.Context) ([]Expected, error) {
+	copied, in := io.Pipe()
+	go func() { in.CloseWithError(s.App.Query.Export(ctx, in, Domain)) }()
+	snapshot, err := readExport(copied, map[string]line{})
+	copied.CloseWithError(err)
+	if err != nil {
+		return nil, err
+	}
+	return s.ledger.expect(snapshot), nil
+}
+
+func expectedText(wrong []Expected) string {
+	if len(wrong) == 0 {
+		return "the copy is exact."
+	}
+	counts := map[string]int{}
+	for _, e := range wrong {
+		counts[e.Type]++
+	}
+	var parts []string
+	for name, n := range counts {
+		parts = append(parts, fmt.Sprintf("%d of %s", n, name))
+	}
+	slices.Sort(parts)
+	return "wrong in the copy are fields that no webhook tells of: " + strings.Join(parts, ", ") + "."
+}
+
+func countLost(deliveries []simulator.Delivery) int {
+	n := 0
+	for _, d := range deliveries {
+		if d.Lost {
+			n++
+		}
+	}
+	return n
+}
+
 // minLostAndWrong is how many lost webhooks must have left their record wrong,
 // or the poll had nothing to prove itself by.
 const minLostAndWrong = 20
@@ -140,7 +312,7 @@ func (r Result) OK() bool {
 			return false
 		}
 	}
-	return r.Exact && r.Poll == "ok" && r.LostAndWrong >= minLostAndWrong
+	return r.Exact && r.Poll == "ok" && r.Killed && r.ExactAfterLive && r.LostAndWrong >= minLostAndWrong && r.Verdict.OK()
 }
 
 func (r *Result) count(wrong simulator.Report, deliveries []simulator.Delivery) {
@@ -157,7 +329,17 @@ func (r *Result) count(wrong simulator.Report, deliveries []simulator.Delivery) 
 	slices.Sort(r.TypesWrong)
 	for _, d := range deliveries {
 		if !d.Lost {
-			r.Delivered++
+			accepted := 0
+			for _, attempt := range d.Attempts {
+				if attempt.Status >= 200 && attempt.Status < 300 {
+					accepted++
+				}
+			}
+			r.Delivered += min(accepted, 1)
+			r.Doubled += max(accepted-1, 0)
+			if accepted > 0 && len(d.Attempts) > accepted {
+				r.Again++
+			}
 			continue
 		}
 		r.Lost++

@@ -9,8 +9,9 @@ import (
 )
 
 // LoseEdits makes changes of every sort that webhooks tell of, one or more of
-// each, and counts them by kind. The caller sees to it that the webhooks get lost.
-func LoseEdits(shop *simulator.Shop, rng *rand.Rand) (map[string]int, error) {
+// each, and counts them by kind. Record makes each of them. The caller sees to it
+// that the webhooks get lost.
+func LoseEdits(shop *simulator.Shop, rng *rand.Rand, record func(func() error) error) (map[string]int, error) {
 	made := map[string]int{}
 	pick := picker{shop, rng}
 	for _, edit := range []struct {
@@ -53,7 +54,7 @@ func LoseEdits(shop *simulator.Shop, rng *rand.Rand) (map[string]int, error) {
 		{"collection deleted", 1, func() error { return shop.DeleteCollection(pick.collection()) }},
 	} {
 		for range edit.times {
-			if err := edit.do(); err != nil {
+			if err := record(edit.do); err != nil {
 				return made, fmt.Errorf("%s: %w", edit.kind, err)
 			}
 			made[edit.kind]++

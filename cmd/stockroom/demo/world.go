@@ -38,6 +38,12 @@ type Options struct {
 	Seed     uint64
 	Products int
 	Log      *slog.Logger
+
+	// Serve is the command of a service to run as a process of its own, which
+	// can be killed. Its settings are added to the environment in Environ.
+	// Empty: the service runs in this process.
+	Serve   []string
+	Environ []string
 }
 
 // World is a simulated Shopify and the service that copies its one shop.
@@ -54,11 +60,17 @@ type World struct {
 
 	dir    string
 	server *http.Server
+
+	// Where the service is a process: what it is made from, and how it runs now.
+	options Options
+	config  config.Config
+	environ []string
+	process *process
 }
 
 // Open starts Shopify and the service. Close must be called, after an error too.
 func Open(ctx context.Context, options Options) (w *World, err error) {
-	w = &World{AdminPassword: secret.New(secret.RandomToken(9))}
+	w = &World{AdminPassword: secret.New(secret.RandomToken(9)), options: options}
 	if w.dir, err = os.MkdirTemp("", "stockroom-demo-"); err != nil {
 		return w, err
 	}
@@ -89,18 +101,25 @@ func Open(ctx context.Context, options Options) (w *World, err error) {
 	w.server = &http.Server{Handler: w.Sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	go w.server.Serve(simListener) // Close ends it.
 
-	cfg, err := config.Load(config.Source{Flags: map[string]string{
-		"DATABASE_URL":            "sqlite://" + filepath.Join(w.dir, "stockroom.db"),
-		"SHOPIFY_API_KEY":         clientID,
-		"SHOPIFY_REDIRECT_URI":    w.AppURL + "/shopify/callback",
-		"SHOPIFY_WEBHOOK_ADDRESS": w.AppURL + "/shopify/webhook",
-		"SHOPIFY_URL_TEMPLATE":    w.SimURL + "/{shop}",
-		"LISTEN_ADDR":             appListener.Addr().String(),
-	}, Environ: []string{"SHOPIFY_API_SECRET=" + appSecret, "ADMIN_PASSWORD=" + w.AdminPassword.Reveal()}}, config.NeedAll)
-	if err != nil {
+	w.environ = []string{
+		"DATABASE_URL=sqlite://" + filepath.Join(w.dir, "stockroom.db"),
+		"SHOPIFY_API_KEY=" + clientID,
+		"SHOPIFY_REDIRECT_URI=" + w.AppURL + "/shopify/callback",
+		"SHOPIFY_WEBHOOK_ADDRESS=" + w.AppURL + "/shopify/webhook",
+		"SHOPIFY_URL_TEMPLATE=" + w.SimURL + "/{shop}",
+		"LISTEN_ADDR=" + appListener.Addr().String(),
+		"SHOPIFY_API_SECRET=" + appSecret, "ADMIN_PASSWORD=" + w.AdminPassword.Reveal(),
+		// The poll is to find what was lost, and nothing else before it.
+		"SWEEP_INTERVAL=0",
+	}
+	if w.config, err = config.Load(config.Source{Environ: w.environ}, config.NeedAll); err != nil {
 		return w, errors.Join(err, appListener.Close())
 	}
-	w.App, err = app.New(ctx, app.Options{Config: cfg, Log: options.Log, Listener: appListener})
+	if len(options.Serve) > 0 {
+		appListener.Close() // The process takes the address over.
+		return w, w.startProcess(ctx)
+	}
+	w.App, err = app.New(ctx, app.Options{Config: w.config, Log: options.Log, Listener: appListener})
 	if err != nil {
 		return w, errors.Join(err, appListener.Close())
 	}
@@ -116,7 +135,13 @@ func (w *World) Close() error {
 	if w.Sim != nil {
 		w.Sim.Stop() // First, so that no webhook meets a closed door.
 	}
-	if w.App != nil {
+	switch {
+	case w.process != nil:
+		w.process.kill()
+		if w.App != nil {
+			errs = append(errs, w.App.Close())
+		}
+	case w.App != nil:
 		errs = append(errs, w.App.Stop(context.Background()))
 	}
 	if w.server != nil {
