@@ -9,6 +9,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -257,7 +258,8 @@ func (a *App) build(ctx context.Context) error {
 	a.hydrator = reconcile.NewHydrator(reading)
 	a.Poller = reconcile.NewPoller(reading, a.hydrator)
 	a.applier = apply.NewInbox(apply.InboxConfig{
-		Store: a.Store, Decode: decode, Control: a.Connect.Control, Wrote: a.hydrator.Wake, Idle: a.Idle, Now: a.Now, Log: log.With("component", "apply"),
+		Store: a.Store, Decode: decode, Control: a.Connect.Control, Private: private, Wrote: a.hydrator.Wake, Idle: a.Idle,
+		Now: a.Now, Log: log.With("component", "apply"),
 	})
 	a.inbox = inbox.New(inbox.Config{
 		Store: a.Store, Secrets: func() []secret.Secret { return cfg.Shopify.APISecrets }, Now: a.Now, Wake: a.applier.Wake, Log: log,
@@ -266,6 +268,7 @@ func (a *App) build(ctx context.Context) error {
 	a.Jobs, err = jobs.New(jobs.Config{
 		Store: a.Store, Poller: a.Poller, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
 		PollSchedule: cfg.Poll.Schedule, PollZone: cfg.Poll.Zone, PollSpread: cfg.Poll.Spread,
+		Requests:      map[string]func(context.Context, store.Request) (any, error){RequestReplay: a.replay},
 		RetentionDone: cfg.WebhookRetention, RetentionQuarantined: cfg.WebhookRetentionFailed, Now: a.Now, Log: riverLog(log),
 	})
 	return err
@@ -297,6 +300,25 @@ func decode(d store.Delivery) (apply.Learned, error) {
 	}
 	heard, err := shopify.Decode(delivery)
 	return apply.Learned{Observations: heard.Observations, Demands: heard.Demands}, err
+}
+
+// private tells topics that are about the app's standing at a shop, or people's
+// data, and not about its goods.
+func private(name string) bool {
+	topic, known := shopify.TopicNamed(name)
+	return known && topic.Class != shopify.ClassData
+}
+
+// RequestReplay is the kind of the request to replay webhooks; its arguments
+// are an apply.Replay, its result an apply.Replayed.
+const RequestReplay = "replay"
+
+func (a *App) replay(ctx context.Context, request store.Request) (any, error) {
+	var which apply.Replay
+	if err := json.Unmarshal(request.Arguments, &which); err != nil {
+		return nil, fmt.Errorf("arguments of request %d: %w", request.ID, err)
+	}
+	return a.applier.Replay(ctx, request.ShopID, which)
 }
 
 // queue opens a full read of a shop.

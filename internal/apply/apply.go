@@ -125,6 +125,9 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 				demands = append(demands, demandFor(step.Key, step.After.Parent, past+1, mirror.TieDelay))
 			}
 		}
+		if d, asks := stockMoved(batch, info, step); asks {
+			demands = append(demands, d)
+		}
 		if !writes(step) && !excepted[step.Key] {
 			continue
 		}
@@ -208,6 +211,18 @@ func locationsChanged(tx *store.Tx, batch Batch, before map[mirror.Key]store.Rec
 		}
 	}
 	return nil
+}
+
+// stockMoved asks for the item of a level that a read by id showed or took away,
+// as that of a location does which opens: what is for sale moves with it. Who was
+// told of it by a webhook has asked for the item already.
+func stockMoved(batch Batch, info *mirror.KindInfo, step Step) (mirror.Demand, bool) {
+	if info.Kind != mirror.KindInventoryLevel || step.Last.Source != mirror.FromID || batch.CompleteRead != 0 ||
+		step.Before.Shown(info) == step.After.Shown(info) {
+		return mirror.Demand{}, false
+	}
+	item, _, ok := mirror.SplitLevelID(step.Key.ID)
+	return mirror.Demand{Read: mirror.ReadItem, ID: item, AsOf: step.Last.AsOf}, ok
 }
 
 // touchedProducts are the products whose entry in the read model may be out of date.

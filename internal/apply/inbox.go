@@ -33,6 +33,10 @@ type InboxConfig struct {
 	// webhook for another try.
 	Control func(context.Context, store.Delivery) (bool, error)
 
+	// Private tells the topics that Control acts on: a replay passes them over,
+	// for a connection is not ended twice. Default: none.
+	Private func(topic string) bool
+
 	// Wrote is called after each batch that was committed.
 	Wrote func()
 

@@ -100,6 +100,7 @@ var pages = func() map[string]*template.Template {
 			return t.UTC().Format("2006-01-02 15:04:05")
 		},
 		"shopPath": func(domain string) string { return "/admin/shops/" + url.PathEscape(domain) },
+		"percent":  func(share float64) string { return fmt.Sprintf("%.0f %%", share*100) },
 		"types":    func() []string { return mirror.Types },
 		"text":     func(raw json.RawMessage) string { return cut(string(raw), maxValue) },
 	}
@@ -175,12 +176,6 @@ const (
 	driftShown = 100
 )
 
-// driftRow is a drifted row as the page shows it.
-type driftRow struct {
-	store.DriftRow
-	Fields []mirror.FieldDiff
-}
-
 func (d *Dashboard) shopPage(w http.ResponseWriter, r *http.Request) {
 	shop, err := d.Reader.Shop(r.Context(), r.PathValue("shop"))
 	if err != nil {
@@ -197,9 +192,13 @@ func (d *Dashboard) shopPage(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	var drift []driftRow
+	var drift []query.DriftRow
+	var report query.DriftReport
 	if run != 0 {
-		if drift, err = d.drift(r.Context(), shop, run); err != nil {
+		if report, err = d.Reader.DriftReport(r.Context(), shop, run); err == nil {
+			drift, err = d.Reader.FirstDrift(r.Context(), shop, run, driftShown)
+		}
+		if err != nil {
 			d.fail(w, r, err)
 			return
 		}
@@ -209,9 +208,10 @@ func (d *Dashboard) shopPage(w http.ResponseWriter, r *http.Request) {
 		Status   query.ShopStatus
 		Runs     []query.RunStatus
 		DriftRun int64
-		Drift    []driftRow
+		Report   query.DriftReport
+		Drift    []query.DriftRow
 		Cut      bool
-	}{true, status, runs, run, drift, len(drift) == driftShown})
+	}{true, status, runs, run, report, drift, len(drift) == driftShown})
 }
 
 // chooseRun is the run whose drift is shown: the one asked for, else the newest that found any; zero for none.
@@ -231,21 +231,6 @@ func chooseRun(asked string, runs []query.RunStatus) (int64, error) {
 		}
 	}
 	return 0, nil
-}
-
-func (d *Dashboard) drift(ctx context.Context, shop store.Shop, run int64) ([]driftRow, error) {
-	rows, err := d.Reader.Drift(ctx, shop, run, driftShown)
-	if err != nil {
-		return nil, err
-	}
-	shown := make([]driftRow, len(rows))
-	for i, row := range rows {
-		shown[i].DriftRow = row
-		if err := json.Unmarshal(row.Fields, &shown[i].Fields); err != nil {
-			return nil, fmt.Errorf("read drifted fields of %s: %w", row.ID, err)
-		}
-	}
-	return shown, nil
 }
 
 func (d *Dashboard) poll(w http.ResponseWriter, r *http.Request) {

@@ -39,6 +39,10 @@ type Config struct {
 	PollZone     *time.Location // Nil: the shop's own.
 	PollSpread   time.Duration  // Over which the shops' polls are spread; none with one shop.
 
+	// Requests carries out what commands ask for, by its kind. What it returns
+	// is stored as JSON for the command to show.
+	Requests map[string]func(context.Context, store.Request) (any, error)
+
 	// How long stored webhooks are kept.
 	RetentionDone, RetentionQuarantined time.Duration
 
@@ -92,6 +96,8 @@ func New(config Config) (*Jobs, error) {
 	workers, queues := river.NewWorkers(), map[string]river.QueueConfig{}
 	if config.Work {
 		river.AddWorker(workers, &runWorker{jobs: j})
+		river.AddWorker(workers, &requestWorker{jobs: j})
+		queues[requestQueue] = river.QueueConfig{MaxWorkers: requestWorkers}
 		queues[pollQueue] = river.QueueConfig{MaxWorkers: pollWorkers}
 	}
 	if config.Schedule {
@@ -435,13 +441,48 @@ func (j *Jobs) ClearOnce(ctx context.Context) error {
 			}
 			old, err := tx.DropOld(now.Add(-keepHistory), clearBatch)
 			dropped = max(dropped, old)
+			if err != nil {
+				return err
+			}
+			requests, err := tx.DropRequests(now.Add(-keepHistory), clearBatch)
+			dropped = max(dropped, requests)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("clear what is over: %w", err)
 		}
 		if dropped < clearBatch {
-			return nil
+			break
+		}
+	}
+	return j.clearHistory(ctx, now.Add(-keepStories))
+}
+
+// keepStories is how long the history of each record is kept: past the time of
+// stored webhooks, and long enough for somebody to ask.
+const keepStories = 30 * 24 * time.Hour
+
+// clearHistory drops what is over of the records' histories. What that is, is
+// found in a read transaction, which keeps no webhook waiting.
+func (j *Jobs) clearHistory(ctx context.Context, before mirror.Instant) error {
+	for {
+		var over []int64
+		err := j.Store.View(ctx, func(tx *store.Tx) (err error) {
+			over, err = tx.OldHistory(before, clearHistoryBatch)
+			return err
+		})
+		if err != nil || len(over) == 0 {
+			return err
+		}
+		for len(over) > 0 {
+			part := over[:min(clearBatch, len(over))]
+			over = over[len(part):]
+			if err := j.Store.Update(ctx, func(tx *store.Tx) error { return tx.DropHistory(part) }); err != nil {
+				return fmt.Errorf("clear histories: %w", err)
+			}
 		}
 	}
 }
+
+// clearHistoryBatch bounds the entries found at once: finding them reads all.
+const clearHistoryBatch = 100_000

@@ -457,12 +457,13 @@ func TestStatusTellsHowAShopStands(t *testing.T) {
 	if err != nil || len(runs) != 1 || one.Demands != 1 {
 		t.Errorf("one shop: %+v, %+v, %v", one, runs, err)
 	}
-	drift, err := reader(s).Drift(t.Context(), shop, runs[0].ID, 10)
+	drift, err := reader(s).FirstDrift(t.Context(), shop, runs[0].ID, 10)
 	if err != nil || len(drift) != 1 {
 		t.Errorf("drift: %+v, %v", drift, err)
 	}
 	foreign, _ := reader(s).Shop(t.Context(), "another.myshopify.com")
-	if _, err := reader(s).Drift(t.Context(), foreign, runs[0].ID, 10); !errors.Is(err, store.ErrNotFound) {
+	_, err = reader(s).FirstDrift(t.Context(), foreign, runs[0].ID, 10)
+	if asked, ok := errors.AsType[*query.Error](err); !ok || asked.Code != query.NotFound {
 		t.Errorf("another shop's drift: %v", err)
 	}
 }

@@ -105,22 +105,6 @@ func (r *Reader) ShopStatus(ctx context.Context, shop store.Shop, wanted []strin
 	return status, newest, err
 }
 
-// Drift lists the first drifted rows of a run of the shop.
-func (r *Reader) Drift(ctx context.Context, shop store.Shop, run int64, limit int) ([]store.DriftRow, error) {
-	var rows []store.DriftRow
-	err := r.view(ctx, shop, "drift", func(tx *store.Tx) error {
-		of, err := tx.RunByID(run)
-		if err == nil && of.ShopID != shop.ID {
-			err = store.ErrNotFound
-		}
-		if err == nil {
-			rows, err = tx.Drift(run, limit)
-		}
-		return err
-	})
-	return rows, err
-}
-
 func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows bool) (ShopStatus, error) {
 	granted := splitScopes(shop.Scopes)
 	status := ShopStatus{
@@ -174,30 +158,37 @@ func runStatuses(tx *store.Tx, shop store.Shop, limit int) ([]RunStatus, error) 
 		return nil, err
 	}
 	all := make([]RunStatus, len(runs))
-	for i, run := range runs {
-		all[i] = RunStatus{
-			ID: run.ID, Kind: run.Kind, Reason: run.Reason, State: run.State, QueuedAt: mirror.TimeOf(run.QueuedAt.Time()),
-			StartedAt: mirror.TimeOf(run.StartedAt.Time()), EndedAt: mirror.TimeOf(run.EndedAt.Time()), Error: run.Error, Drift: []DriftCount{},
-		}
-		var report struct {
-			Gaps []string `json:"gaps"`
-		}
-		if err := json.Unmarshal(run.Report, &report); err != nil {
-			return nil, fmt.Errorf("report of run %d: %w", run.ID, err)
-		}
-		all[i].Gaps = orEmpty(report.Gaps)
-		counts, err := tx.CountDrift(run.ID)
-		if err != nil {
+	for i, run := range runs { // As many as a page shows.
+		if all[i], err = runStatus(tx, run); err != nil {
 			return nil, err
 		}
-		for key, n := range counts {
-			all[i].Drift = append(all[i].Drift, DriftCount{key[0], key[1], n})
-		}
-		slices.SortFunc(all[i].Drift, func(a, b DriftCount) int {
-			return strings.Compare(a.Type+"\x00"+a.Class, b.Type+"\x00"+b.Class)
-		})
 	}
 	return all, nil
+}
+
+func runStatus(tx *store.Tx, run store.Run) (RunStatus, error) {
+	status := RunStatus{
+		ID: run.ID, Kind: run.Kind, Reason: run.Reason, State: run.State, QueuedAt: mirror.TimeOf(run.QueuedAt.Time()),
+		StartedAt: mirror.TimeOf(run.StartedAt.Time()), EndedAt: mirror.TimeOf(run.EndedAt.Time()), Error: run.Error, Drift: []DriftCount{},
+	}
+	var report struct {
+		Gaps []string `json:"gaps"`
+	}
+	if err := json.Unmarshal(run.Report, &report); err != nil {
+		return status, fmt.Errorf("report of run %d: %w", run.ID, err)
+	}
+	status.Gaps = orEmpty(report.Gaps)
+	counts, err := tx.CountDrift(run.ID)
+	if err != nil {
+		return status, err
+	}
+	for key, n := range counts {
+		status.Drift = append(status.Drift, DriftCount{key[0], key[1], n})
+	}
+	slices.SortFunc(status.Drift, func(a, b DriftCount) int {
+		return strings.Compare(a.Type+"\x00"+a.Class, b.Type+"\x00"+b.Class)
+	})
+	return status, nil
 }
 
 // counts counts what readers see of each type: as many as the export has lines.

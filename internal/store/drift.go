@@ -167,10 +167,17 @@ func (t *Tx) SetRunTopics(run int64, topics []RunTopic) error {
 	})
 }
 
-// RunTopics lists what a shop's newest runs proved of its topics, the newest run first.
-func (t *Tx) RunTopics(shop int64, runs int) ([]RunTopic, error) {
+// RunTopics lists what a run of a shop and the polls before it proved of its
+// topics, the newest run first.
+func (t *Tx) RunTopics(shop, upTo int64, runs int) ([]RunTopic, error) {
 	return list(t, `SELECT run_id, topic, received, missed FROM run_topics WHERE run_id IN
-			(SELECT id FROM runs WHERE shop_id = $1 AND kind = 'poll' ORDER BY id DESC LIMIT $2) ORDER BY run_id DESC, topic`, []any{shop, runs}, scanRunTopic)
+			(SELECT id FROM runs WHERE shop_id = $1 AND id <= $2 AND kind = 'poll' ORDER BY id DESC LIMIT $3) ORDER BY run_id DESC, topic`,
+		[]any{shop, upTo, runs}, scanRunTopic)
+}
+
+// FirstDrift lists a run's first drifted rows, those of one cause before all others.
+func (t *Tx) FirstDrift(run int64, cause string, limit int) ([]DriftRow, error) {
+	return list(t, `SELECT `+driftColumns+` FROM drift WHERE run_id = $1 ORDER BY cause <> $2, type, id, kind LIMIT $3`, []any{run, cause, limit}, scanDrift)
 }
 
 // TopicsReceived counts a shop's webhooks by topic that were received in (from, to].

@@ -102,6 +102,11 @@ func (t *Tx) Runs(shop int64, limit int) ([]Run, error) {
 	return list(t, `SELECT `+runColumns+` FROM runs WHERE shop_id = $1 ORDER BY id DESC LIMIT $2`, []any{shop, limit}, scanRun)
 }
 
+// LastPoll is the shop's newest poll that came to an end; ErrNotFound when there is none.
+func (t *Tx) LastPoll(shop int64) (Run, error) {
+	return t.run(`shop_id = $1 AND kind = 'poll' AND state IN ('ok', 'partial', 'failed') ORDER BY id DESC LIMIT 1`, shop)
+}
+
 // MarkRead notes that a run has read these records.
 func (t *Tx) MarkRead(run int64, keys []mirror.Key) error {
 	const columns = 3
