@@ -90,21 +90,59 @@ func (r *reading) drifted(tx *store.Tx, steps []apply.Step) ([]store.DriftRow, e
 		}
 		ids = append(ids, rows[i].Parent, rows[i].Link)
 	}
-	owed, err := tx.Demanded(r.shop.ID, ids)
+	if err := r.throughLocations(tx, rows); err != nil {
+		return nil, err
+	}
+	named, err := r.namedAndOwed(tx, ids)
 	if err != nil {
 		return nil, err
 	}
 	kept := rows[:0]
 	for _, row := range rows {
-		if owed[row.ID] || owed[row.Parent] && row.Parent != "" || owed[row.Link] && row.Link != "" {
-			if !mirror.InfoOf(row.Kind).Governed {
-				continue
-			}
+		heard := max(named[row.ID], named[row.Parent], named[row.Link])
+		switch governed := mirror.InfoOf(row.Kind).Governed; {
+		case !governed && heard >= r.run.StartedAt:
+			continue
+		case governed && heard != 0 && heard >= row.ChangedAt:
 			row.Cause, row.Note = string(mirror.CauseNotApplied), "a webhook named it, and the read by id that it asked for was still owed"
 		}
 		kept = append(kept, row)
 	}
 	return kept, nil
+}
+
+// namedAndOwed tells when webhooks last named those of the ids whose read by id
+// is owed. A run may ask for reads itself, where what it found is in doubt:
+// those are no sign of a webhook.
+func (r *reading) namedAndOwed(tx *store.Tx, ids []mirror.GID) (map[mirror.GID]mirror.Instant, error) {
+	owed, err := tx.Demanded(r.shop.ID, ids)
+	if err != nil || len(owed) == 0 {
+		return nil, err
+	}
+	heard := map[mirror.GID]mirror.Instant{}
+	err = tx.ToldSince(r.shop.ID, keys(owed), 0, func(e store.Entry) error {
+		heard[e.Key.ID] = max(heard[e.Key.ID], e.Heard)
+		return nil
+	})
+	return heard, err
+}
+
+// throughLocations names the location of stock that the copy lacked, where that
+// had drifted itself: when it opens, no webhook tells of what is stocked there.
+func (r *reading) throughLocations(tx *store.Tx, rows []store.DriftRow) error {
+	at := map[mirror.GID][]int{}
+	for i, row := range rows {
+		if _, location, ok := mirror.SplitLevelID(row.ID); ok && row.Kind == mirror.KindInventoryLevel && row.Class == ClassMissing {
+			at[location] = append(at[location], i)
+		}
+	}
+	moved, err := tx.DriftOf(r.run.ID, keys(at)) // Locations are read before.
+	for _, location := range moved {
+		for _, i := range at[location.ID] {
+			rows[i].Via = location.ID
+		}
+	}
+	return err
 }
 
 // membersAsSeen is the step with what readers saw of a collection's members:
@@ -195,6 +233,9 @@ func driftOf(step apply.Step, start mirror.Instant) (row store.DriftRow, ok bool
 	}
 	row.ChangedAt, row.FoundAt = found.Updated, found.AsOf
 	row.Parent, row.Link, row.ReadAt = step.After.Parent, step.After.Link, readAt(info, before)
+	if class == ClassMissing {
+		row.ReadAt = before.Dead // What was told before that was of another life.
+	}
 	return row, true, nil
 }
 

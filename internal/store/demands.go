@@ -126,6 +126,13 @@ func (t *Tx) CountDemands(shop int64, madeBy mirror.Instant) (n int64, due mirro
 	return n, due, err
 }
 
+// AllDemands counts a shop's demands, second looks among them.
+func (t *Tx) AllDemands(shop int64) (int64, error) {
+	var n int64
+	err := t.one(`SELECT COUNT(*) FROM demands WHERE shop_id = $1`, []any{shop}, &n)
+	return n, err
+}
+
 // SatisfyDemand removes a demand, unless it was joined by a stricter one since
 // the read that is held against it: the read was sent at asOf and found updated.
 // A record that is gone satisfies any updatedAt. It reports whether the demand is gone.

@@ -206,6 +206,13 @@ func (s *story) lose(ctx context.Context) (err error) {
 		return err
 	}
 	s.Sim.SetFaults(simulator.Faults{})
+	// A second look at totals, half a minute after a webhook, reads the whole
+	// product and may mend what a lost webhook left: what is wrong when the poll
+	// begins is known only when none is left.
+	s.tell("Waiting for the second looks at totals that the webhooks asked for: half a minute.")
+	if err := s.WaitStill(ctx); err != nil {
+		return err
+	}
 	wrong, err := s.Compare(ctx)
 	if err != nil {
 		return err

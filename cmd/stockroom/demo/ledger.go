@@ -245,9 +245,29 @@ func (l *ledger) expect(copied snapshot) []Expected {
 				if l.rel.tells(d, key, field) {
 					e.Lost, e.Topic = true, d.Topic
 				}
-				e.Perhaps = e.Perhaps || d.Topic == "products/create" && field == memberField+d.Subject
 			}
 			all = append(all, e)
+		}
+	}
+	// A record whose parent the copy lacks is not shown, whatever came of its own.
+	lacks := map[string]bool{}
+	for _, e := range all {
+		if _, there := copied[record{e.Type, e.ID}]; e.Field == "" && e.Lost && !there {
+			lacks[e.ID] = true
+		}
+	}
+	for i := range all {
+		e := &all[i]
+		if member, ok := strings.CutPrefix(e.Field, memberField); ok {
+			e.Perhaps = e.Perhaps || lacks[member]
+		}
+		if e.Field != "" || !slices.ContainsFunc(l.rel.above(record{e.Type, e.ID}), func(id string) bool { return lacks[id] }) {
+			continue
+		}
+		if e.Type == "Metafield" {
+			e.Perhaps = true // None tells of a variant's own.
+		} else {
+			e.Lost = true
 		}
 	}
 	slices.SortFunc(all, func(a, b Expected) int {
@@ -313,6 +333,23 @@ func (r relations) tells(d simulator.Delivery, key record, field string) bool {
 func (r relations) derived(key record, field, item string) bool {
 	variant := r.variant[item]
 	return (key.ID == variant || key.ID == r.product[variant]) && slices.Contains(derivedFields[key.Type], field)
+}
+
+// above lists the records without which one is not shown.
+func (r relations) above(key record) []string {
+	switch key.Type {
+	case "ProductVariant":
+		return []string{r.product[key.ID]}
+	case "InventoryItem":
+		return []string{r.variant[key.ID], r.product[r.variant[key.ID]]}
+	case "InventoryLevel":
+		item := r.item[key.ID]
+		return []string{r.location[key.ID], item, r.variant[item], r.product[r.variant[item]]}
+	case "Metafield":
+		owner := r.owner[key.ID]
+		return []string{owner, r.product[owner]}
+	}
+	return nil
 }
 
 // productOf is the product that a record belongs to; empty for none.

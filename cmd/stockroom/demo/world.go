@@ -226,6 +226,23 @@ func (w *World) WaitQuiet(ctx context.Context) error {
 	return wait(ctx, "wait for webhooks to be applied", func() (bool, error) { return w.App.Settled(ctx, w.Copy.ID) })
 }
 
+// WaitStill returns when the service has nothing left to apply or to read by
+// id, second looks at lagging totals among it.
+func (w *World) WaitStill(ctx context.Context) error {
+	return wait(ctx, "wait for the second looks", func() (still bool, err error) {
+		err = w.App.Store.View(ctx, func(tx *store.Tx) error {
+			oldest, err := tx.OldestNew(w.Copy.ID)
+			if err != nil {
+				return err
+			}
+			left, err := tx.AllDemands(w.Copy.ID)
+			still = oldest == 0 && left == 0
+			return err
+		})
+		return still, err
+	})
+}
+
 // Poll reads the shop back now and returns the run when it has ended.
 func (w *World) Poll(ctx context.Context) (store.Run, error) {
 	run, err := w.App.Jobs.QueueRun(ctx, store.Run{ShopID: w.Copy.ID, Kind: "poll", Reason: "manual"})
