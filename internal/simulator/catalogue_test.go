@@ -121,8 +121,26 @@ tea,,,,,,,,,,,,,,,,,,,,https://cdn.example.com/tea-2.jpg,,
 gift-card,Gift card,,,,,FALSE,Title,Default Title,,,,,,deny,50.00,,FALSE,TRUE,,,,draft
 `
 
+// csvFileOfToday is csvFile under the names that columns have since 2025, in
+// their order of today, with columns that are passed over.
+const csvFileOfToday = "Title,URL handle,Description,Vendor,Product category,Type,Tags,Published on online store,Status,SKU,Barcode," +
+	"Option1 name,Option1 value,Option1 Linked To,Option2 name,Option2 value,Price,Compare-at price,Cost per item,Charge tax,Tax code," +
+	"Inventory tracker,Inventory quantity,Continue selling when out of stock,Requires shipping,Fulfillment service,Product image URL,Image position\n" +
+	`"Tea, ""green""",tea,"<p>Two
+lines</p>",茶與山,,Tea & Coffee,"vegan, sale",TRUE,active,TEA-1,'0401,Weight,100 g,,Tin,Red,19.90,25.00,7.5,false,,shopify,12,DENY,true,manual,https://cdn.example.com/tea.jpg,1
+,tea,,,,,,,,TEA-2,,,250 g,,,Red,39,,,true,,shopify,-3,CONTINUE,true,manual,,
+,tea,,,,,,,,,,,,,,,,,,,,,,,,,https://cdn.example.com/tea-2.jpg,2
+Gift card,gift-card,,,,,,FALSE,draft,,,Title,Default Title,,,,50.00,,,TRUE,,,,DENY,FALSE,manual,,
+`
+
 func TestShopIsMadeFromAProductExport(t *testing.T) {
-	products, err := simulator.ReadCSV(strings.NewReader(csvFile))
+	for name, file := range map[string]string{"older names": csvFile, "newer names": csvFileOfToday} {
+		t.Run(name, func(t *testing.T) { shopFromExport(t, file) })
+	}
+}
+
+func shopFromExport(t *testing.T, file string) {
+	products, err := simulator.ReadCSV(strings.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +193,7 @@ func TestBadProductFileIsRefusedByLine(t *testing.T) {
 		"same variant":   {csvHead + row(set(0, "tea")) + row(set(1, "")), "line 3: handle \"tea\" has the variant \"100 g\" twice"},
 		"option":         {csvHead + row(set(0, "tea")) + row(set(8, "")), "line 3: Option1 Value"},
 		"quotes":         {csvHead + row(set(2, `"open`)), "line 2"},
+		"newer names":    {strings.NewReplacer("Variant Price", "Price", "Handle", "URL handle").Replace(csvHead) + row(set(15, "1.234")), `line 2: Price: "1.234"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := simulator.ReadCSV(strings.NewReader(test.file))
@@ -187,6 +206,7 @@ func TestBadProductFileIsRefusedByLine(t *testing.T) {
 
 func FuzzReadCSV(f *testing.F) {
 	f.Add(csvFile)
+	f.Add(csvFileOfToday)
 	f.Add("Handle,Title\n,\na,b")
 	f.Fuzz(func(t *testing.T, file string) {
 		products, err := simulator.ReadCSV(strings.NewReader(file))

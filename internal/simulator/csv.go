@@ -27,11 +27,24 @@ type CSVVariant struct {
 // csvStatuses are the values of the column Status.
 var csvStatuses = map[string]string{"": "ACTIVE", "active": "ACTIVE", "draft": "DRAFT", "archived": "ARCHIVED", "unlisted": "UNLISTED"}
 
-// ReadCSV reads products in the form in which Shopify exports them: rows of one
-// handle make one product, whose first row has what is the product's; rows
-// without a price only add images. Columns that are not known are passed over,
-// and only Handle and Title must be there. Source: "Using CSV files to import
-// and export products", Shopify Help Center.
+// csvNames are the older names of the columns, by the newer ones, which files
+// have since about 2025; both are read. Lower case, as names differ in more than
+// that. "Published on online store" and "Continue selling when out of stock" hold
+// the same words as before.
+var csvNames = map[string]string{
+	"url handle": "handle", "description": "body (html)", "body html": "body (html)", "published on online store": "published",
+	"sku": "variant sku", "barcode": "variant barcode", "price": "variant price", "compare-at price": "variant compare at price",
+	"charge tax": "variant taxable", "inventory tracker": "variant inventory tracker", "inventory quantity": "variant inventory qty",
+	"continue selling when out of stock": "variant inventory policy", "requires shipping": "variant requires shipping",
+	"weight value (grams)": "variant grams", "product image url": "image src",
+}
+
+// ReadCSV reads products in the form in which Shopify exports them, under the
+// older names of its columns or the newer: rows of one handle make one product,
+// whose first row has what is the product's; rows without a price only add
+// images. Columns that are not known are passed over, and only the handle and
+// Title must be there. Source: "Using CSV files to import and export products",
+// Shopify Help Center.
 //
 // An error names the line, counted from 1, and the column.
 func ReadCSV(r io.Reader) ([]CSVProduct, error) {
@@ -44,16 +57,21 @@ func ReadCSV(r io.Reader) ([]CSVProduct, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read product CSV: %w", err)
 	}
-	c := csvReader{columns: make(map[string]int), known: make(map[string]int), values: make(map[string]bool)}
+	c := csvReader{columns: make(map[string]csvColumn), known: make(map[string]int), values: make(map[string]bool)}
 	for i, name := range head {
-		name = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))
-		if _, twice := c.columns[name]; !twice && name != "" {
-			c.columns[name] = i
+		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
+		key := strings.ToLower(name)
+		if older, ok := csvNames[key]; ok {
+			key = older
+		}
+		if _, twice := c.columns[key]; !twice && key != "" {
+			c.columns[key] = csvColumn{i, name}
 		}
 	}
 	for _, name := range []string{"Handle", "Title"} {
-		if _, ok := c.columns[strings.ToLower(name)]; !ok {
-			return nil, fmt.Errorf("read product CSV: line 1: no column %s: is this a product export of Shopify?", name)
+		if !c.has(name) {
+			return nil, fmt.Errorf("read product CSV: line 1: no column %s: is this a product export of Shopify?", map[string]string{
+				"Handle": "Handle or URL handle", "Title": "Title"}[name])
 		}
 	}
 	for {
@@ -82,8 +100,14 @@ func ReadCSV(r io.Reader) ([]CSVProduct, error) {
 	return c.products, nil
 }
 
+// csvColumn is a column and the name that the file gives it.
+type csvColumn struct {
+	at   int
+	name string
+}
+
 type csvReader struct {
-	columns  map[string]int // By name in lower case.
+	columns  map[string]csvColumn // By older name in lower case.
 	products []CSVProduct
 	known    map[string]int  // Places of products by handle.
 	values   map[string]bool // Handle and option values that were.
@@ -91,15 +115,20 @@ type csvReader struct {
 	line     int
 }
 
-// cell is a cell of the row, "" where the file has none. The first name that
-// the file knows counts.
-func (c *csvReader) cell(names ...string) string {
-	for _, name := range names {
-		if at, ok := c.columns[strings.ToLower(name)]; ok && at < len(c.row) {
-			return strings.TrimSpace(c.row[at])
-		}
+// cell is a cell of the row, "" where the file has none.
+func (c *csvReader) cell(name string) string {
+	if column, ok := c.columns[strings.ToLower(name)]; ok && column.at < len(c.row) {
+		return strings.TrimSpace(c.row[column.at])
 	}
 	return ""
+}
+
+// called is what the file calls a column, for complaints.
+func (c *csvReader) called(name string) string {
+	if column, ok := c.columns[strings.ToLower(name)]; ok {
+		return column.name
+	}
+	return name
 }
 
 func (c *csvReader) has(name string) bool { _, ok := c.columns[strings.ToLower(name)]; return ok }
@@ -114,7 +143,7 @@ func (c *csvReader) truth(name string, empty bool) (bool, error) {
 	case "false":
 		return false, nil
 	default:
-		return false, fmt.Errorf("%s: %q is neither TRUE nor FALSE", name, text)
+		return false, fmt.Errorf("%s: %q is neither TRUE nor FALSE", c.called(name), text)
 	}
 }
 
@@ -126,7 +155,7 @@ func (c *csvReader) amount(name string) (Money, error) {
 	}
 	m, err := parseMoney(text)
 	if err != nil || m < 0 {
-		return 0, fmt.Errorf("%s: %q is not an amount like 19.90", name, text)
+		return 0, fmt.Errorf("%s: %q is not an amount like 19.90", c.called(name), text)
 	}
 	return m, nil
 }
@@ -138,7 +167,7 @@ func (c *csvReader) add() error {
 	}
 	handle := c.cell("Handle")
 	if handle == "" {
-		return errors.New("the column Handle is empty")
+		return fmt.Errorf("the column %s is empty", c.called("Handle"))
 	}
 	at, known := c.known[handle]
 	if !known {
@@ -163,7 +192,7 @@ func (c *csvReader) add() error {
 // product reads what is the product's.
 func (c *csvReader) product(handle string) (CSVProduct, error) {
 	p := CSVProduct{Handle: handle, Spec: ProductSpec{
-		Title: c.cell("Title"), DescriptionHTML: c.cell("Body (HTML)", "Body HTML"), Vendor: c.cell("Vendor"), ProductType: c.cell("Type"),
+		Title: c.cell("Title"), DescriptionHTML: c.cell("Body (HTML)"), Vendor: c.cell("Vendor"), ProductType: c.cell("Type"),
 	}}
 	if p.Spec.Title == "" {
 		return p, fmt.Errorf("the column Title is empty, and this is the first row of handle %q", handle)
@@ -205,7 +234,7 @@ func (c *csvReader) variant(p *CSVProduct) error {
 		case len(p.Spec.Options) == 0:
 			value = defaultVariantTitle
 		default:
-			return fmt.Errorf("%s: it is empty, and handle %q has the option %q", name, p.Handle, p.Spec.Options[i])
+			return fmt.Errorf("%s: it is empty, and handle %q has the option %q", c.called(name), p.Handle, p.Spec.Options[i])
 		}
 		v.Values = append(v.Values, value)
 	}
@@ -224,7 +253,7 @@ func (c *csvReader) variant(p *CSVProduct) error {
 	if text := c.cell("Variant Inventory Qty"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return fmt.Errorf("Variant Inventory Qty: %q is not a whole number", text)
+			return fmt.Errorf("%s: %q is not a whole number", c.called("Variant Inventory Qty"), text)
 		}
 		more.Quantity = n
 	}
@@ -235,7 +264,7 @@ func (c *csvReader) variant(p *CSVProduct) error {
 	case "continue":
 		v.Policy = "CONTINUE"
 	default:
-		return fmt.Errorf("Variant Inventory Policy: %q is neither deny nor continue", policy)
+		return fmt.Errorf("%s: %q is neither deny nor continue", c.called("Variant Inventory Policy"), policy)
 	}
 	ships, err := c.truth("Variant Requires Shipping", true)
 	if err != nil {
