@@ -35,7 +35,7 @@ type simCommand struct {
 	RedirectURI []string      `name:"app-redirect" default:"http://127.0.0.1:5000/shopify/callback" help:"Addresses that Shopify may send a merchant back to."`
 	TLS         bool          `name:"tls" help:"Serve HTTPS, for clients that call https://{shop} and nothing else. They must trust the certificate in --tls-ca, and take the simulator for their proxy, by HTTPS_PROXY, or find the shop's host here."`
 	TLSCA       string        `name:"tls-ca" default:"simulated-shopify-ca.pem" help:"Where to write the certificate of the authority that --tls makes, anew at each start."`
-	AppTOML     string        `name:"app-toml" type:"existingfile" help:"The app's shopify.app.toml: its webhook subscriptions, client id and redirect addresses, which then go before the flags'."`
+	AppTOML     string        `name:"app-toml" type:"existingfile" help:"The app's shopify.app.toml: its webhook subscriptions, scopes, client id and redirect addresses, which then go before the flags'."`
 	AppURL      string        `name:"app-url" help:"Where the app is reached: paths in --app-toml belong to it. Default: the file's application_url."`
 	State       string        `type:"path" help:"A file that keeps all across restarts. Shops in it stay as they were left; flags make those that it lacks."`
 	SaveEvery   time.Duration `name:"save-every" default:"1m" help:"How often --state is written besides at the end; 0 for the end alone."`
@@ -239,6 +239,7 @@ func (c *simCommand) app() (app simulator.App, warnings []string, err error) {
 	app.Name = cmp.Or(app.Name, "Your app")
 	app.ClientID = cmp.Or(app.ClientID, c.APIKey)
 	app.RedirectURIs = append(app.RedirectURIs, c.RedirectURI...)
+	app.URL = cmp.Or(app.URL, c.AppURL)
 	app.Secrets = []string{c.APISecret}
 	app.ProtectedData = true
 	return app, warnings, nil

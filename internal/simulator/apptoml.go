@@ -19,7 +19,11 @@ type appTOML struct {
 	Name           string `toml:"name"`
 	ClientID       string `toml:"client_id"`
 	ApplicationURL string `toml:"application_url"`
-	Auth           struct {
+	AccessScopes   struct {
+		Scopes         string   `toml:"scopes"`
+		OptionalScopes []string `toml:"optional_scopes"`
+	} `toml:"access_scopes"`
+	Auth struct {
 		RedirectURLs []string `toml:"redirect_urls"`
 	} `toml:"auth"`
 	Webhooks struct {
@@ -36,8 +40,8 @@ type appTOML struct {
 }
 
 // ReadAppTOML reads an app's configuration from a shopify.app.toml: its name,
-// client id, redirect addresses and webhook subscriptions. The file holds no
-// secret; that is the caller's to add. Addresses that begin with a slash are
+// client id, scopes, redirect addresses and webhook subscriptions. The file
+// holds no secret; that is the caller's to add. Addresses that begin with a slash are
 // taken below appURL, or below the file's application_url where appURL is
 // empty. What Shopify would refuse is an error; what it would take and the
 // simulator passes over, as a topic that it never sends, is in warnings.
@@ -58,7 +62,8 @@ func ReadAppTOML(r io.Reader, appURL string) (app App, warnings []string, err er
 	if appURL == "" {
 		appURL = file.ApplicationURL
 	}
-	app = App{Name: file.Name, ClientID: file.ClientID, RedirectURIs: file.Auth.RedirectURLs}
+	app = App{Name: file.Name, ClientID: file.ClientID, RedirectURIs: file.Auth.RedirectURLs, URL: appURL,
+		Scopes: splitScopes(file.AccessScopes.Scopes), OptionalScopes: sortedSet(file.AccessScopes.OptionalScopes)}
 	for n, subscription := range file.Webhooks.Subscriptions {
 		wrong := func(format string, args ...any) (App, []string, error) {
 			return App{}, nil, fmt.Errorf("app configuration, webhook subscription %d: %w", n+1, fmt.Errorf(format, args...))

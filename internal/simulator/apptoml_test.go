@@ -16,6 +16,10 @@ name = "Stock app"
 application_url = "https://stock.example/app/"
 embedded = true
 
+[access_scopes]
+scopes = "read_products,read_inventory"
+optional_scopes = ["read_orders"]
+
 [auth]
 redirect_urls = ["https://stock.example/callback"]
 
@@ -44,6 +48,9 @@ func TestAnAppIsReadFromItsFile(t *testing.T) {
 	}
 	if len(warnings) > 0 {
 		t.Errorf("warnings %v", warnings)
+	}
+	if !slices.Equal(app.Scopes, []string{"read_inventory", "read_products"}) || !slices.Equal(app.OptionalScopes, []string{"read_orders"}) {
+		t.Errorf("scopes %q, optional %q", app.Scopes, app.OptionalScopes)
 	}
 	if w := app.Webhooks[1]; w.Topic != "products/delete" || w.URI != "https://stock.example/app/hooks?from=file" || w.Filter != "status:active" ||
 		w.Name != "goods" || len(w.IncludeFields) != 3 || w.APIVersion != "2026-04" {

@@ -217,18 +217,75 @@ func (s *Simulator) authorize(w http.ResponseWriter, r *http.Request, shop *Shop
 		return
 	}
 	requested := splitScopes(r.Form.Get("scope"))
+	if len(requested) == 0 {
+		requested = shop.installation(app).managedScopes()
+	}
+	s.ask(w, r, shop, app, requested, func(granted []string) { s.approve(w, r, shop, app, redirect, granted) })
+}
+
+// managedScopes are what an install grants that names no scopes: those of the
+// app's configuration with the optional ones granted before, or, where the
+// configuration has none, what was granted before. Source: "Implement
+// authorization code grant manually" and "Manage access scopes" (2026-10); that
+// optional scopes outlive another install is our reading.
+func (i *Installation) managedScopes() []string {
+	before := i.Scopes()
+	if len(i.App.Scopes) == 0 {
+		return before
+	}
+	optional := slices.DeleteFunc(before, func(scope string) bool { return !slices.Contains(i.App.OptionalScopes, scope) })
+	return sortedSet(slices.Concat(i.App.Scopes, optional))
+}
+
+// installOptional answers the page to which an app sends the merchant for
+// optional scopes of its configuration, on top of what it has.
+func (s *Simulator) installOptional(w http.ResponseWriter, r *http.Request, shop *Shop) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "Oauth error invalid_request: the form cannot be read", http.StatusBadRequest)
+		return
+	}
+	app := s.app(r.Form.Get("client_id"))
+	if app == nil {
+		http.Error(w, "Oauth error invalid_request: Could not find Shopify API application with api_key", http.StatusBadRequest)
+		return
+	}
+	wanted := splitScopes(r.Form.Get("optional_scopes"))
+	for _, scope := range wanted {
+		if !slices.Contains(app.OptionalScopes, scope) {
+			http.Error(w, "Oauth error invalid_scope: "+scope+" is not an optional scope of the app", http.StatusBadRequest)
+			return
+		}
+	}
+	i := shop.installation(app)
+	s.ask(w, r, shop, app, sortedSet(slices.Concat(i.managedScopes(), wanted)), func(granted []string) {
+		i.grant(granted)
+		target, err := url.Parse(app.URL)
+		if err != nil || app.URL == "" {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			fmt.Fprint(w, "<!doctype html><title>Installed</title><p>The scopes were granted.</p>")
+			return
+		}
+		target.RawQuery = shop.launch(app).Encode()
+		http.Redirect(w, r, target.String(), http.StatusFound)
+	})
+}
+
+// ask lets the merchant decide which of the scopes to grant, and does approve
+// with them.
+func (s *Simulator) ask(w http.ResponseWriter, r *http.Request, shop *Shop, app *App, requested []string, approve func(granted []string)) {
 	if len(requested) > maxConsentScopes {
 		http.Error(w, "Oauth error invalid_scope: too many scopes", http.StatusBadRequest)
 		return
 	}
 	switch {
 	case s.config.AutoConsent && r.PostForm.Get("answer") == "": // A script may answer for itself.
-		s.approve(w, r, shop, app, redirect, requested)
+		approve(requested)
 	case r.Method == http.MethodPost && r.PostForm.Get("answer") == "install":
 		granted := slices.DeleteFunc(slices.Clone(r.PostForm["grant"]), func(scope string) bool {
 			return !slices.Contains(requested, scope)
 		})
-		s.approve(w, r, shop, app, redirect, granted)
+		approve(granted)
 	case r.Method == http.MethodPost:
 		// Shopify leads a merchant who cancels back to its own admin, not to the app.
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -238,7 +295,7 @@ func (s *Simulator) authorize(w http.ResponseWriter, r *http.Request, shop *Shop
 		w.Header().Set("X-Frame-Options", "DENY")
 		err := consentPage.Execute(w, map[string]any{
 			"App": app, "Shop": shop.Domain, "Scopes": requested,
-			"ClientID": app.ClientID, "Scope": r.Form.Get("scope"), "Redirect": redirect, "State": r.Form.Get("state"),
+			"Fields": []string{"client_id", "scope", "optional_scopes", "redirect_uri", "state"}, "Form": r.Form,
 		})
 		if err != nil {
 			s.log.Error("write consent page", "error", err)
@@ -280,9 +337,13 @@ func (s *Shop) LaunchQuery(clientID string) (url.Values, error) {
 	if app == nil {
 		return nil, fmt.Errorf("launch from shop %s: no app %q", s.Domain, clientID)
 	}
+	return s.launch(app), nil
+}
+
+func (s *Shop) launch(app *App) url.Values {
 	query := url.Values{"shop": {s.Domain}, "timestamp": {strconv.FormatInt(s.sim.Now().Unix(), 10)}}
 	query.Set("hmac", signQuery(query, app.Secrets[0]))
-	return query, nil
+	return query
 }
 
 // signQuery is the hmac parameter over all others, sorted by name. Source:
@@ -512,10 +573,8 @@ small { color: #666; }
 <h1>Install {{.App.Name}}</h1>
 <p>on <strong>{{.Shop}}</strong></p>
 <form method="post">
-<input type="hidden" name="client_id" value="{{.ClientID}}">
-<input type="hidden" name="scope" value="{{.Scope}}">
-<input type="hidden" name="redirect_uri" value="{{.Redirect}}">
-<input type="hidden" name="state" value="{{.State}}">
+{{range .Fields}}<input type="hidden" name="{{.}}" value="{{$.Form.Get .}}">
+{{end -}}
 <fieldset><legend>This app asks for</legend>
 {{range .Scopes}}<label><input type="checkbox" name="grant" value="{{.}}" checked> {{.}}</label><br>
 {{else}}nothing

@@ -50,6 +50,13 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		host = r.Host
 	}
 	shop := s.Shop(host)
+	if rest, ok := strings.CutPrefix(path, "/admin.shopify.com/"); ok && shop == nil {
+		host, path = adminHost, "/"+rest
+	}
+	if host == adminHost {
+		s.storeAdmin(w, r, path)
+		return
+	}
 	if shop == nil {
 		if path == "/" || path == "/_sim" {
 			http.Redirect(w, r, "/_sim/", http.StatusSeeOther)
@@ -79,6 +86,22 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	default:
 		writeJSON(w, http.StatusNotFound, map[string]string{"errors": "Not Found"})
+	}
+}
+
+// adminHost is where merchants find their shop's admin, by its name.
+const adminHost = "admin.shopify.com"
+
+// storeAdmin answers the one page of Shopify's admin to which apps send merchants.
+func (s *Simulator) storeAdmin(w http.ResponseWriter, r *http.Request, path string) {
+	name, page, _ := strings.Cut(strings.TrimPrefix(path, "/store/"), "/")
+	shop := s.Shop(name + ".myshopify.com")
+	if shop == nil || page != "oauth/install" {
+		writeJSON(w, http.StatusNotFound, map[string]string{"errors": "Not Found"})
+		return
+	}
+	if allow(w, r, http.MethodGet, http.MethodPost) {
+		s.installOptional(w, r, shop)
 	}
 }
 
