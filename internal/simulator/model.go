@@ -610,19 +610,19 @@ func (l *LineItem) GID() string     { return gid(typeLineItem, l.ID) }
 
 // App is an app as its developer registered it.
 type App struct {
-	Name          string
-	ClientID      string
-	Secrets       []string // Newest first. Webhooks are signed with the last, the oldest unrevoked one.
-	OldSecret     string   // Revoked; only Faults.OldSecret makes it sign. Default: the newest followed by "-old".
-	RedirectURIs  []string // Matched exactly.
-	URL           string   // Where it is opened from a shop's admin; empty where nobody said.
+	Name         string
+	ClientID     string
+	Secrets      []string // Newest first. Webhooks are signed with the last, the oldest unrevoked one.
+	OldSecret    string   // Revoked; only Faults.OldSecret makes it sign. Default: the newest followed by "-old".
+	RedirectURIs []string // Matched exactly.
+	URL          string   // Where it is opened from a shop's admin; empty where nobody said.
 	// Scopes are what an install grants that asks for none: those of the app's
 	// configuration (managed installation). OptionalScopes are granted on demand.
 	Scopes         []string
 	OptionalScopes []string
-	Public        bool     // Distributed to many shops, so that tokens which do not expire are refused.
-	ProtectedData bool     // Approved for protected customer data: orders and topics about them.
-	Webhooks      []AppWebhook
+	Public         bool // Distributed to many shops, so that tokens which do not expire are refused.
+	ProtectedData  bool // Approved for protected customer data: orders and topics about them.
+	Webhooks       []AppWebhook
 }
 
 // signing is the secret that signs webhooks.
