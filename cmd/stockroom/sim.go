@@ -27,6 +27,9 @@ type simCommand struct {
 	Goods       []string      `help:"What the shops sell, some of: clothing, hardware, food, books, beauty, electronics, home, toys. Default: the first four."`
 	Catalogue   string        `type:"existingfile" help:"A product CSV as Shopify exports it; decides instead of --products and --variants."`
 	Currency    string        `default:"USD" help:"The shops' currency, like EUR, or JPY, which has no smaller unit."`
+	Country     string        `help:"Where the shops are, like DE or JP. Default: where their currency is used, else US."`
+	Timezone    string        `help:"The shops' time zone, like Europe/Berlin. Default: that of their country."`
+	Plan        string        `default:"standard" help:"What the shops pay Shopify for, which decides GraphQL budgets: standard (100 points a second), advanced (200), plus (1,000) or enterprise (2,000)."`
 	Traffic     float64       `help:"Changes a second that happen by themselves: sales, deliveries, prices, launches. See /_sim/ to turn it on later."`
 	Seed        uint64        `default:"1" help:"Decides the catalogues and the faults."`
 	FixedIDs    bool          `name:"fixed-ids" help:"Let --seed decide tokens, codes and ids of webhooks too: the same in each run, and after each reset. An app that drops webhooks it has seen drops those of the next run then."`
@@ -46,7 +49,8 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // catalogue is what the flags say of the shops' goods.
 func (c *simCommand) catalogue() (simulator.Catalogue, error) {
-	out := simulator.Catalogue{Products: c.Products, Variants: c.Variants, Goods: c.Goods, Currency: strings.ToUpper(c.Currency)}
+	out := simulator.Catalogue{Products: c.Products, Variants: c.Variants, Goods: c.Goods, Currency: strings.ToUpper(c.Currency),
+		Country: strings.ToUpper(c.Country), Timezone: c.Timezone, Plan: c.Plan}
 	for _, name := range c.Goods {
 		if !slices.Contains(simulator.Trades(), name) {
 			return out, usagef("--goods %s: it is none of %s", name, strings.Join(simulator.Trades(), ", "))
@@ -60,6 +64,15 @@ func (c *simCommand) catalogue() (simulator.Catalogue, error) {
 	}
 	if len(out.Currency) != 3 {
 		return out, usagef("--currency %s: it is not a code of three letters, like EUR", c.Currency)
+	}
+	if c.Country != "" && len(out.Country) != 2 {
+		return out, usagef("--country %s: it is not a code of two letters, like DE", c.Country)
+	}
+	if c.Timezone != "" && !simulator.KnownTimezone(c.Timezone) {
+		return out, usagef("--timezone %s: it is not a time zone like Europe/Berlin", c.Timezone)
+	}
+	if !slices.Contains(simulator.Plans(), c.Plan) {
+		return out, usagef("--plan %s: it is none of %s", c.Plan, strings.Join(simulator.Plans(), ", "))
 	}
 	if !(c.Traffic >= 0 && c.Traffic <= simulator.MaxTraffic) {
 		return out, usagef("--traffic %v: it is between 0 and %d changes a second", c.Traffic, simulator.MaxTraffic)

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,8 +14,9 @@ import (
 type Catalogue struct {
 	Name     string // Default: made from the domain.
 	Currency string // Default: USD.
-	Timezone string // Default: America/New_York.
-	Country  string // Default: US.
+	Country  string // ISO 3166 alpha-2. Default: the one of the currency, else US.
+	Timezone string // IANA. Default: the country's, else America/New_York.
+	Plan     string // What the shop pays for, one of Plans, which decides GraphQL budgets. Default: standard.
 	Products int
 	// Variants, where it is more than zero, decides instead of Products: there
 	// are as many products as it takes, and exactly so many variants. From
@@ -157,12 +159,8 @@ func (g *generator) settings() {
 	if s.Currency == "" {
 		s.Currency = "USD"
 	}
-	if s.Timezone == "" {
-		s.Timezone = "America/New_York"
-	}
-	if s.Country == "" {
-		s.Country = "US"
-	}
+	at := placeOf(s.Country, s.Currency)
+	s.Country, s.Timezone = cmp.Or(s.Country, at.country), cmp.Or(s.Timezone, at.timezone)
 	s.PrimaryDomain = strings.TrimSuffix(s.Domain, ".myshopify.com") + ".example.com"
 	s.Email = "owner@" + s.PrimaryDomain
 	s.CreatedAt = second(g.now.Add(-800 * day))

@@ -274,11 +274,11 @@ func (s *Shop) personal(o *Order) map[string]any {
 			},
 		}
 	}
-	b := buyerOf(o.Customer)
+	b, at := buyerOf(o.Customer), placeOf(s.Country, s.Currency)
 	address := func() map[string]any {
 		return map[string]any{
 			"first_name": b.first, "last_name": b.last, "name": b.first + " " + b.last, "address1": b.street, "address2": nil,
-			"company": nil, "city": "Springfield", "zip": "12345", "province": "", "province_code": "",
+			"company": nil, "city": at.city, "zip": at.zip, "province": "", "province_code": "",
 			"country": countryName(s.Country), "country_code": s.Country, "phone": b.phone, "latitude": nil, "longitude": nil,
 		}
 	}

@@ -129,9 +129,10 @@ func (s *Shop) CreateLocation(name string) (*Location, error) {
 }
 
 func (s *Shop) newLocation(name string, at time.Time) *Location {
+	here := placeOf(s.Country, s.Currency)
 	return &Location{
-		ID: s.newID(typeLocation), LevelNumber: s.newID(typeLevel), Name: name, Active: true, Address1: "1 Market Street",
-		City: "Springfield", Zip: "12345", Country: s.Country, CreatedAt: at, UpdatedAt: at,
+		ID: s.newID(typeLocation), LevelNumber: s.newID(typeLevel), Name: name, Active: true, Address1: here.street,
+		City: here.city, Zip: here.zip, Country: s.Country, CreatedAt: at, UpdatedAt: at,
 	}
 }
 

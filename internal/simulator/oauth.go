@@ -54,9 +54,10 @@ func (s *Shop) installation(app *App) *Installation {
 	defer s.installMu.Unlock()
 	i := s.installations[app.ClientID]
 	if i == nil {
+		capacity, rate := s.budget()
 		i = &Installation{ID: s.sim.next(), App: app, Shop: s, tokens: make(map[string]*token),
 			refreshes: make(map[string]*refreshToken), codes: make(map[string]*authCode), migrations: make(map[string]*migration),
-			bucket: graph.NewBucket(s.sim.config.Capacity, s.sim.config.Rate, s.sim.Now)}
+			bucket: graph.NewBucket(capacity, rate, s.sim.Now)}
 		s.installations[app.ClientID] = i
 	}
 	return i

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -194,17 +193,17 @@ func (s *Shop) shopBody() map[string]any {
 	if ids := s.Locations.IDs(); len(ids) > 0 {
 		primary = ids[0]
 	}
-	format := "{{amount}} " + s.Currency
+	format, at, plan := "{{amount}} "+s.Currency, placeOf(s.Country, s.Currency), s.plan()
 	return map[string]any{
 		"id": s.ID, "name": s.Name, "email": s.Email, "customer_email": s.Email, "domain": s.PrimaryDomain,
 		"myshopify_domain": s.Domain, "currency": s.Currency, "iana_timezone": s.Timezone,
 		"timezone": s.Timezone, "country": s.Country, "country_code": s.Country, "country_name": countryName(s.Country),
-		"address1": "1 Market Street", "address2": nil, "city": "Springfield", "zip": "12345", "province": "", "province_code": "",
+		"address1": at.street, "address2": nil, "city": at.city, "zip": at.zip, "province": "", "province_code": "",
 		"phone": "", "source": nil, "latitude": nil, "longitude": nil, "primary_locale": "en", "shop_owner": "Sam Example",
 		"money_format": format, "money_with_currency_format": format, "money_in_emails_format": format,
 		"money_with_currency_in_emails_format": format, "weight_unit": "kg", "taxes_included": false,
-		"auto_configure_tax_inclusivity": nil, "tax_shipping": nil, "county_taxes": true, "plan_display_name": "Basic",
-		"plan_name": "basic", "has_discounts": s.Discounts.Len() > 0, "has_gift_cards": false, "google_apps_domain": nil,
+		"auto_configure_tax_inclusivity": nil, "tax_shipping": nil, "county_taxes": true, "plan_display_name": plan.title,
+		"plan_name": plan.rest, "has_discounts": s.Discounts.Len() > 0, "has_gift_cards": false, "google_apps_domain": nil,
 		"google_apps_login_enabled": nil, "eligible_for_payments": true, "requires_extra_payments_agreement": false,
 		"password_enabled": false, "has_storefront": true, "finances": true, "primary_location_id": primary,
 		"checkout_api_supported": true, "multi_location_enabled": true, "setup_required": false, "pre_launch_enabled": false,
@@ -308,10 +307,4 @@ func restFulfillment(status string) any {
 		return "restocked"
 	}
 	return nil
-}
-
-// countryName is a country's name in English, for those that catalogues use.
-func countryName(code string) string {
-	return cmp.Or(map[string]string{"US": "United States", "CA": "Canada", "GB": "United Kingdom", "DE": "Germany",
-		"FR": "France", "CN": "China", "TW": "Taiwan"}[code], code)
 }

@@ -199,7 +199,7 @@ var _ = define(fields{
 	"address1":    of(func(l *Location) any { return nullable(l.Address1) }),
 	"city":        of(func(l *Location) any { return nullable(l.City) }),
 	"zip":         of(func(l *Location) any { return nullable(l.Zip) }),
-	"country":     of(func(l *Location) any { return nullable(l.Country) }),
+	"country":     of(func(l *Location) any { return nullable(countryName(l.Country)) }),
 	"countryCode": of(func(l *Location) any { return nullable(l.Country) }),
 	"formatted": of(func(l *Location) any {
 		return slices.DeleteFunc([]string{l.Address1, l.Zip + " " + l.City, l.Country}, func(line string) bool { return line == "" || line == " " })

@@ -16,6 +16,7 @@ var _ = define(fields{
 	"contactEmail":    of(func(s *Shop) any { return s.Email }),
 	"currencyCode":    of(func(s *Shop) any { return s.Currency }),
 	"ianaTimezone":    of(func(s *Shop) any { return s.Timezone }),
+	"plan":            with(func(q *query, s *Shop, _ map[string]any) (any, error) { return q.object("ShopPlan", s.plan()), nil }),
 	"createdAt":       of(func(s *Shop) any { return s.CreatedAt }),
 	"updatedAt":       of(func(s *Shop) any { return s.UpdatedAt }),
 	"metafield":       metafieldOf(func(s *Shop) []*Metafield { return s.Own }),

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,8 +28,8 @@ type Config struct {
 	// AutoConsent lets every install request through without showing the
 	// page on which a merchant would press a button.
 	AutoConsent bool
-	// Rate and Capacity are each app's and shop's GraphQL budget, in points
-	// and points per second. Default: those of a standard shop, 100 and 2,000.
+	// Rate and Capacity are each app's GraphQL budget in every shop, in points
+	// per second and points. Default: what the shop's plan gives.
 	Rate, Capacity float64
 	// DeliveryLog is how many deliveries are remembered. Default: 100,000.
 	DeliveryLog int
@@ -42,8 +43,6 @@ type Config struct {
 }
 
 const (
-	defaultRate        = 100
-	defaultCapacity    = 2000
 	defaultDeliveryLog = 100_000
 )
 
@@ -88,12 +87,6 @@ func New(config Config) *Simulator {
 	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
-	}
-	if config.Rate == 0 {
-		config.Rate = defaultRate
-	}
-	if config.Capacity == 0 {
-		config.Capacity = defaultCapacity
 	}
 	if config.DeliveryLog == 0 {
 		config.DeliveryLog = defaultDeliveryLog
@@ -192,6 +185,9 @@ func (s *Simulator) AddShop(domain string, catalogue Catalogue) (*Shop, error) {
 	domain = strings.ToLower(domain)
 	if !strings.HasSuffix(domain, ".myshopify.com") || strings.ContainsAny(domain, "/ :") {
 		return nil, fmt.Errorf("add shop %q: the domain does not end in .myshopify.com", domain)
+	}
+	if catalogue.Plan != "" && !slices.Contains(Plans(), catalogue.Plan) {
+		return nil, fmt.Errorf("add shop %s: plan %q is none of %s", domain, catalogue.Plan, strings.Join(Plans(), ", "))
 	}
 	s.mu.Lock()
 	if _, taken := s.shops[domain]; taken {

@@ -502,9 +502,10 @@ func (l *loader) installation(saved *savedInstallation) error {
 	if app == nil {
 		return fmt.Errorf("%s: an app of client id %q is installed and not registered now: register it (--client-id), or start without this file", l.shop.Domain, saved.ClientID)
 	}
+	capacity, rate := l.shop.budget()
 	i := &Installation{ID: saved.ID, App: app, Shop: l.shop, scopes: saved.Scopes, installedAt: saved.InstalledAt, tokens: saved.Tokens,
 		refreshes: saved.Refreshes, codes: saved.Codes, migrations: saved.Migrations,
-		bucket: graph.NewBucket(l.sim.config.Capacity, l.sim.config.Rate, l.sim.Now)}
+		bucket: graph.NewBucket(capacity, rate, l.sim.Now)}
 	for _, sub := range saved.Subscriptions {
 		i.subscriptions.load(sub)
 	}
