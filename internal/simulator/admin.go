@@ -525,6 +525,7 @@ type faultKnob struct {
 var faultSentences = map[string]string{
 	"lose":              "Share of webhooks never sent, by topic, one a line: “orders/create 1”. “*” stands for all other topics.",
 	"double":            "Share of webhooks sent twice under one webhook id.",
+	"new_id":            "Share whose retries come under new webhook ids, which some report and Shopify's pages deny.",
 	"fail":              "Share of attempts that do not arrive and are retried.",
 	"forge":             "Share of webhooks also sent tampered with and wrongly signed, before the true one.",
 	"reorder":           "Share of webhooks that up to two seconds of others overtake.",

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"regexp"
@@ -62,6 +63,8 @@ type Attempt struct {
 	Status int       `json:"status"` // Zero where no answer came.
 	Error  string    `json:"error,omitempty"`
 	Forged bool      `json:"forged,omitempty"`
+
+	WebhookID string `json:"webhook_id,omitempty"` // Where it is not the delivery's: see Faults.NewID.
 }
 
 // Accepted tells whether the last attempt was answered 2xx.
@@ -103,6 +106,8 @@ type parcel struct {
 	skew      time.Duration
 	stale     bool      // Its first acceptance will not be heard.
 	lapse     bool      // Its subscription will be deleted.
+	renew     bool      // Its retries come under new webhook ids.
+	kept      bool      // Its body is counted in courier.kept.
 	first     time.Time // Of the first try.
 	// task is what an errand is about, which carries nothing; nil for a webhook.
 	task func()
@@ -120,8 +125,9 @@ type courier struct {
 	queue    parcels
 	held     bool // Nothing is handed out.
 	order    uint64
-	busy     int // Parcels with a sender.
-	awaited  int // Parcels that Quiet waits for.
+	kept     int64 // Bytes of bodies that wait for a retry.
+	busy     int   // Parcels with a sender.
+	awaited  int   // Parcels that Quiet waits for.
 	quiet    chan struct{}
 	finished chan struct{} // Closed when a sender is done with a parcel; nil while nobody waits.
 	log      []*Delivery   // The oldest first.
@@ -256,6 +262,7 @@ func (c *courier) post(p *parcel, after time.Duration) {
 	p.forge = c.sim.chancy(faults.Forge)
 	p.stale = c.sim.chancy(faults.Stale)
 	p.lapse = c.sim.chancy(faults.Unsubscribe)
+	p.renew = c.sim.chancy(faults.NewID)
 	if c.sim.chancy(faults.OldSecret) {
 		p.oldSecret = true
 	}
@@ -354,13 +361,12 @@ func (c *courier) send(ctx context.Context, p *parcel) {
 			p.copies--
 			p.due = c.sim.machine()
 			c.push(p)
-		case result.ok():
-			p.log.Done = true
-		case p.tries <= maxRetries:
+		case !result.ok() && p.tries <= maxRetries && c.keep(p):
 			p.due = c.sim.machine().Add(firstRetry << (p.tries - 1))
 			c.push(p)
 		default:
 			p.log.Done = true
+			c.letGo(p)
 		}
 	})
 }
@@ -383,6 +389,30 @@ func tamper(body []byte) []byte {
 		return bytes.Replace(body, []byte("1"), []byte("2"), 1)
 	}
 	return forged
+}
+
+// keep counts the body of a parcel that waits for a retry. False means that
+// too many wait: it is lost, and logged as such. mu is held.
+func (c *courier) keep(p *parcel) bool {
+	if p.kept {
+		return true
+	}
+	if c.kept+int64(len(p.body)) > c.sim.config.RetryBytes {
+		p.log.Lost = true
+		c.sim.log.Warn("bodies of webhooks to retry fill their memory: delivery lost", "shop", p.log.Shop, "topic", p.log.Topic, "webhook_id", p.log.WebhookID)
+		return false
+	}
+	p.kept = true
+	c.kept += int64(len(p.body))
+	return true
+}
+
+// letGo forgets the body of a parcel that is over. mu is held.
+func (c *courier) letGo(p *parcel) {
+	if p.kept {
+		p.kept = false
+		c.kept -= int64(len(p.body))
+	}
 }
 
 // finish ends a sender's hold on a parcel. tried tells that Quiet need not
@@ -477,12 +507,18 @@ func (c *courier) repeats(p *parcel, body []byte) bool {
 
 // attempt makes the request.
 func (c *courier) attempt(ctx context.Context, p *parcel, body []byte, forged bool) Attempt {
-	at := c.sim.Now()
+	result := Attempt{At: c.sim.Now(), Forged: forged}
+	id := p.log.WebhookID
+	if p.renew && p.tries > 0 {
+		id = c.sim.uuid()
+		result.WebhookID = id
+	}
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.log.URI, bytes.NewReader(body))
 	if err != nil {
-		return Attempt{At: at, Error: err.Error(), Forged: forged}
+		result.Error = err.Error()
+		return result
 	}
 	secret := p.secret
 	if forged {
@@ -497,7 +533,7 @@ func (c *courier) attempt(ctx context.Context, p *parcel, body []byte, forged bo
 		"X-Shopify-Hmac-Sha256": base64.StdEncoding.EncodeToString(mac.Sum(nil)),
 		"X-Shopify-Shop-Domain": p.log.Shop,
 		"X-Shopify-API-Version": p.options.version,
-		"X-Shopify-Webhook-Id":  p.log.WebhookID,
+		"X-Shopify-Webhook-Id":  id,
 		// Set as it is: the canonical form would lose the capitals of API.
 		"X-Shopify-Triggered-At": p.log.TriggeredAt.Add(p.skew).UTC().Format("2006-01-02T15:04:05.000000000Z"),
 		"X-Shopify-Event-Id":     p.log.EventID,
@@ -509,20 +545,27 @@ func (c *courier) attempt(ctx context.Context, p *parcel, body []byte, forged bo
 	}
 	response, err := c.client.Do(request)
 	if err != nil {
-		return Attempt{At: at, Error: err.Error(), Forged: forged}
+		result.Error = err.Error()
+		return result
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // So that the connection is kept.
-	return Attempt{At: at, Status: response.StatusCode, Forged: forged}
+	result.Status = response.StatusCode
+	return result
 }
 
-// Deliveries are copies of the latest deliveries, the oldest first.
-func (s *Simulator) Deliveries() []Delivery {
+// Deliveries are copies of all deliveries that are remembered, the oldest first.
+func (s *Simulator) Deliveries() []Delivery { return s.LatestDeliveries(math.MaxInt) }
+
+// LatestDeliveries are copies of so many of the latest deliveries, the oldest
+// of them first.
+func (s *Simulator) LatestDeliveries(limit int) []Delivery {
 	c := s.hooks
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := make([]Delivery, len(c.log))
-	for i, d := range c.log {
+	latest := c.log[max(0, len(c.log)-max(0, limit)):]
+	out := make([]Delivery, len(latest))
+	for i, d := range latest {
 		out[i] = *d
 		out[i].Attempts = slices.Clone(d.Attempts)
 	}

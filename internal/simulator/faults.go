@@ -29,6 +29,7 @@ type Faults struct {
 	Late         float64  `json:"late,omitempty"`          // Share sent hours after what they tell of: between one and twelve.
 	OldSecret    float64  `json:"old_secret,omitempty"`    // Share signed with App.OldSecret.
 	Stale        float64  `json:"stale,omitempty"`         // Share whose first acceptance is not heard: they come again a minute later with the body of then.
+	NewID        float64  `json:"new_id,omitempty"`        // Share whose retries come under new webhook ids.
 	Newer        float64  `json:"newer,omitempty"`         // Share that wait 10 to 30 seconds and tell what is true by then, under their old time of trigger.
 	WebhookFirst float64  `json:"webhook_first,omitempty"` // Share of requests answered only when the webhooks that they caused were tried.
 	Unsubscribe  float64  `json:"unsubscribe,omitempty"`   // Share of webhooks with which a subscription made through the API is deleted.

@@ -84,7 +84,7 @@ func (c *courier) interrupt() (resume func() error) {
 func (c *courier) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue, c.log, c.awaited = nil, nil, 0
+	c.queue, c.log, c.awaited, c.kept = nil, nil, 0, 0
 	clear(c.debounce)
 	if c.quiet != nil {
 		close(c.quiet)

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,6 +47,7 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		s.control(w, r, rest)
 		return
 	}
+	w.Header().Set("X-Request-Id", s.requestID())
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host
@@ -199,7 +202,7 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 		access.Bucket.Drain()
 	}
 	if fate.chancy("Internal", faults.Internal) {
-		writeJSON(w, http.StatusOK, internalError(s.requestID()))
+		writeJSON(w, http.StatusOK, internalError(w.Header().Get("X-Request-Id")))
 		return
 	}
 	posted := s.hooks.posted()
@@ -262,14 +265,6 @@ func internalError(request string) graph.Response {
 	return graph.Response{Errors: []*graph.Error{err}}
 }
 
-// requestID makes up the id of a request in Shopify's form: random, then the time.
-func (s *Simulator) requestID() string {
-	s.faultsMu.Lock()
-	high, low := s.chance.Uint64(), s.chance.Uint64()
-	s.faultsMu.Unlock()
-	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x-%d", high>>32, high>>16&0xffff, high&0xffff, low>>48, low&0xffffffffffff, s.Now().Unix())
-}
-
 // asked tells whether a header that is a switch is on.
 func asked(r *http.Request, header string) bool { return r.Header.Get(header) == "1" }
 
@@ -317,7 +312,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 //	GET  /_sim/traffic                 how lively the shops are, what happened lately
 //	POST /_sim/traffic                 so many changes a second: rate
 //	GET  /_sim/bulk/{name}             the file of a bulk operation
-//	GET  /_sim/deliveries              what became of the latest webhooks
+//	GET  /_sim/deliveries              what became of the latest webhooks, of so many: ?limit=
 //	GET  /_sim/shops                   the shops and their sizes
 //	GET  /_sim/shops/{shop}/export     the shop as it truly is, JSON Lines
 //	POST /_sim/shops/{shop}/edit       make a random edit, say which
@@ -399,7 +394,15 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 	case "GET bulk/" + parts[len(parts)-1]:
 		s.serveBulk(w, r, parts[len(parts)-1])
 	case "GET deliveries":
-		writeJSON(w, http.StatusOK, s.Deliveries())
+		limit := math.MaxInt
+		if text := r.FormValue("limit"); text != "" {
+			var err error
+			if limit, err = strconv.Atoi(text); err != nil || limit <= 0 {
+				writeJSON(w, http.StatusBadRequest, map[string]string{"error": "limit: it is a number of deliveries, from 1"})
+				return
+			}
+		}
+		writeJSON(w, http.StatusOK, s.LatestDeliveries(limit))
 	case "GET shops":
 		writeJSON(w, http.StatusOK, s.sizes())
 	case "GET shop/export":

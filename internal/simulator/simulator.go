@@ -3,6 +3,8 @@ package simulator
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -12,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,6 +40,9 @@ type Config struct {
 	// reset and after Load, so that those of one run mean nothing in another, as
 	// Shopify's do. Default: none, so that the seed decides them too.
 	Entropy func() uint64
+	// RetryBytes bounds the memory of bodies that wait for a retry; deliveries
+	// beyond are lost, and logged as such. Default: 512 MiB.
+	RetryBytes int64
 	// BulkDir keeps the files of bulk operations. Default: a folder that is made
 	// when there is one and removed by Stop.
 	BulkDir string
@@ -44,6 +50,7 @@ type Config struct {
 
 const (
 	defaultDeliveryLog = 100_000
+	defaultRetryBytes  = 512 << 20
 )
 
 // Simulator is Shopify: shops, apps, and what goes between them.
@@ -56,6 +63,8 @@ type Simulator struct {
 	handSet bool // The clock was given and may be set by hand: waits look at it now and then.
 	traffic traffic
 	bulk    bulkOffice
+	// requests counts those to Shopify's addresses, for their ids.
+	requests atomic.Uint64
 
 	life    sync.Mutex // Held while something is set going that Stop ends.
 	stopped bool
@@ -90,6 +99,9 @@ func New(config Config) *Simulator {
 	}
 	if config.DeliveryLog == 0 {
 		config.DeliveryLog = defaultDeliveryLog
+	}
+	if config.RetryBytes == 0 {
+		config.RetryBytes = defaultRetryBytes
 	}
 	if config.Deliver == nil {
 		config.Deliver = deliveryClient()
@@ -269,6 +281,18 @@ func (s *Simulator) text(n int) string {
 func (s *Simulator) uuid() string {
 	t := s.text(32)
 	return t[:8] + "-" + t[8:12] + "-4" + t[13:16] + "-a" + t[17:20] + "-" + t[20:]
+}
+
+// requestID is what X-Request-Id says of the next request, in Shopify's form: an
+// identifier, then the time (recorded, 2026). It draws from no
+// source of chance: how often somebody asks must not decide what tokens are.
+func (s *Simulator) requestID() string {
+	var seed [16]byte
+	binary.BigEndian.PutUint64(seed[:8], s.config.Seed)
+	binary.BigEndian.PutUint64(seed[8:], s.requests.Add(1))
+	sum := sha256.Sum256(seed[:])
+	t := hex.EncodeToString(sum[:16])
+	return fmt.Sprintf("%s-%s-4%s-a%s-%s-%d", t[:8], t[8:12], t[13:16], t[17:20], t[20:], s.Now().Unix())
 }
 
 // next numbers what is unique in all of Shopify.

@@ -122,6 +122,7 @@ type savedParcel struct {
 	Skew         time.Duration
 	Stale        bool
 	Lapse        bool
+	Renew        bool
 	First        time.Time
 	Awaited      bool
 }
@@ -316,7 +317,7 @@ func (c *courier) save(write *lineWriter) error {
 			}
 			if ok {
 				saved.Parcel = &savedParcel{Due: p.due, Subscription: p.subscription, Name: p.name, Version: p.options.version, Body: body,
-					OldSecret: p.oldSecret, Tries: p.tries, Copies: p.copies, Forge: p.forge, Skew: p.skew, Stale: p.stale, Lapse: p.lapse,
+					OldSecret: p.oldSecret, Tries: p.tries, Copies: p.copies, Forge: p.forge, Skew: p.skew, Stale: p.stale, Lapse: p.lapse, Renew: p.renew,
 					First: p.first, Awaited: p.awaited}
 			} else {
 				saved.Skipped, saved.Done = true, true
@@ -536,9 +537,10 @@ func (l *loader) delivery(saved *savedDelivery) error {
 	i := shop.installations[d.ClientID]
 	p := &parcel{due: from.Due, log: d, installation: i, subscription: from.Subscription, name: from.Name, options: sendOptions{version: from.Version},
 		body: from.Body, secret: i.App.signing(from.OldSecret), oldSecret: from.OldSecret, tries: from.Tries, copies: from.Copies,
-		forge: from.Forge, skew: from.Skew, stale: from.Stale, lapse: from.Lapse, first: from.First, awaited: from.Awaited}
+		forge: from.Forge, skew: from.Skew, stale: from.Stale, lapse: from.Lapse, renew: from.Renew, kept: true, first: from.First, awaited: from.Awaited}
 	c.order++
 	p.order = c.order
+	c.kept += int64(len(p.body))
 	heap.Push(&c.queue, p)
 	if p.awaited {
 		c.awaited++

@@ -19,6 +19,7 @@ func TestEveryFieldIsSaved(t *testing.T) {
 			"hooks", "shops", // Lines of their own.
 			"bulk",             // In installations.
 			"clock", "traffic", // Ahead, Changes.
+			"requests",                   // Ids of requests begin anew.
 			"mu", "faultsMu", "secretMu", // Locks.
 			"chanceSource", "secretSource", // Chance, Secret.
 			"told", // After a restart, calls are drawn for as those before.
@@ -46,6 +47,7 @@ func TestEveryFieldIsSaved(t *testing.T) {
 		}},
 		{reflect.TypeFor[parcel](), reflect.TypeFor[savedParcel](), []string{
 			"order",               // That of the lines.
+			"kept",                // All are.
 			"log", "installation", // The line's.
 			"options",                    // Version.
 			"include", "filter", "build", // Used up by Body.

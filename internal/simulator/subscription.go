@@ -98,6 +98,9 @@ func (i *Installation) checkSubscription(access Access, sub *Subscription) []Use
 	if sub.Format == "" {
 		sub.Format = "JSON"
 	}
+	if sub.Format != "JSON" {
+		return []UserError{{Field: []string{"webhookSubscription", "format"}, Message: "Format " + sub.Format + " is not simulated: use JSON"}}
+	}
 	if message := checkAddress(sub.URI); message != "" {
 		return []UserError{{Field: addressField, Message: message}}
 	}
@@ -122,9 +125,16 @@ func (i *Installation) checkSubscription(access Access, sub *Subscription) []Use
 // checkAddress says what is wrong with a webhook's address. Unlike Shopify the
 // simulator takes http:// on this machine, in private networks and by names
 // that only such networks know, as of containers: that is where it is used.
+// It has neither Google Pub/Sub nor Amazon EventBridge to send to.
 func checkAddress(address string) string {
 	if address == "" {
 		return "Address can't be blank"
+	}
+	if strings.HasPrefix(address, "pubsub://") {
+		return "Google Pub/Sub is not simulated: use an address that begins with https://"
+	}
+	if strings.HasPrefix(address, "arn:aws:events:") {
+		return "Amazon EventBridge is not simulated: use an address that begins with https://"
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
