@@ -134,9 +134,10 @@ func (e *edit) changeOrder(o *Order) {
 }
 
 // CancelOrder cancels an order and puts its stock back.
-func (s *Shop) CancelOrder(id int64) error { return s.cancelOrder(id, true) }
+func (s *Shop) CancelOrder(id int64) error { return s.cancelOrder(id, true, true) }
 
-func (s *Shop) cancelOrder(id int64, restock bool) error {
+// cancelOrder cancels an order; what was paid stays so unless it is refunded.
+func (s *Shop) cancelOrder(id int64, restock, refund bool) error {
 	e := s.begin()
 	defer e.end()
 	o, ok := s.Orders.Get(id)
@@ -147,10 +148,11 @@ func (s *Shop) cancelOrder(id int64, restock bool) error {
 		return fmt.Errorf("cancel order %d twice: %w", id, ErrInvalid)
 	}
 	o.CancelledAt = e.now
-	if o.FinancialStatus == "PAID" {
-		o.FinancialStatus = "REFUNDED"
-	} else {
+	switch {
+	case o.FinancialStatus != "PAID":
 		o.FinancialStatus = "VOIDED"
+	case refund:
+		o.FinancialStatus = "REFUNDED"
 	}
 	for _, line := range o.LineItems {
 		if l := s.shelf(line.VariantID); l != nil && o.Location != 0 {

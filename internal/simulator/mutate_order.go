@@ -104,7 +104,16 @@ func (q *query) orderCancel(in input) (payload, error) {
 	case cancelled:
 		return refuse(complaint("INVALID", "Order has already been cancelled", "orderId"))
 	}
-	if err := s.cancelOrder(id, in.flag("restock")); err != nil {
+	if in["refund"] != nil && in["refundMethod"] != nil {
+		return refuse(complaint("INVALID", "Only one of refund and refundMethod can be given", "refund"))
+	}
+	refund := true // Where nothing is said; what Shopify does then is not published.
+	if in["refund"] != nil {
+		refund = in.flag("refund")
+	} else if method := in.object("refundMethod"); method["originalPaymentMethodsRefund"] != nil {
+		refund = method.flag("originalPaymentMethodsRefund")
+	}
+	if err := s.cancelOrder(id, in.flag("restock"), refund); err != nil {
 		return payload{}, fmt.Errorf("cancel order %d: %w", id, err)
 	}
 	return done(map[string]any{"job": q.newJob()})

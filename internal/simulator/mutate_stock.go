@@ -279,12 +279,26 @@ func (q *query) inventoryActivate(in input) (payload, error) {
 	}
 	level := item.Level(line.location)
 	if level == nil || !level.Active {
-		if err := e.connectLevel(line.item, line.location, in.number("available")); err != nil {
+		if in["available"] != nil && in["onHand"] != nil {
+			return refuse(complaint("", "Only one of available and onHand can be given.", "onHand"))
+		}
+		units := in.number("available")
+		if in["onHand"] != nil { // Less what orders have of it already.
+			units = in.number("onHand")
+			if level != nil {
+				units -= level.Committed
+			}
+		}
+		if err := e.connectLevel(line.item, line.location, units); err != nil {
 			return unexpected(err, "", "locationId")
 		}
 		level = item.Level(line.location)
-	} else if in["available"] != nil {
-		return refuse(complaint("", "Not allowed to set available quantity when the item is already active at the location.", "available"))
+	} else if in["available"] != nil || in["onHand"] != nil {
+		field := "available"
+		if in["available"] == nil {
+			field = "onHand"
+		}
+		return refuse(complaint("", "Not allowed to set available quantity when the item is already active at the location.", field))
 	}
 	return done(map[string]any{"inventoryLevel": q.object(typeLevel, level)})
 }

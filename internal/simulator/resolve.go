@@ -147,6 +147,9 @@ func (o object) Field(_ context.Context, name string, args map[string]any) (any,
 	if len(o.q.deny) > 0 && slices.Contains(o.q.deny, o.typename+"."+name) {
 		return nil, accessDenied(name, o.scope(name))
 	}
+	if args["savedSearchId"] != nil {
+		return nil, graph.Errorf(graph.CodeResourceNotFound, "Invalid id: %v. Saved searches are not simulated: there are none.", args["savedSearchId"])
+	}
 	return resolve(o.q, o.value, args)
 }
 

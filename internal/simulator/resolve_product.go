@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -146,10 +147,38 @@ var _ = define(fields{
 }, "MediaPreviewImage")
 
 var _ = define(fields{
-	"id":      of(func(i *Image) any { return gid("ProductImage", i.ID) }),
-	"url":     of(func(i *Image) any { return i.URL }),
+	"id": of(func(i *Image) any { return gid("ProductImage", i.ID) }),
+	"url": with(func(_ *query, i *Image, args map[string]any) (any, error) {
+		return i.transformed(input(args).object("transform"))
+	}),
 	"altText": of(func(i *Image) any { return nullable(i.Alt) }),
 }, "Image")
+
+// transformed is the picture's address with the wish for another size or form
+// in its query, where Shopify's own servers of pictures read it. Which of its
+// parameters the API writes how is not published.
+func (i *Image) transformed(in input) (string, error) {
+	if len(in) == 0 {
+		return i.URL, nil
+	}
+	u, err := url.Parse(i.URL)
+	if err != nil {
+		return "", fmt.Errorf("address of image %d: %w", i.ID, err)
+	}
+	query, scale := u.Query(), max(1, in.number("scale"))
+	for name, parameter := range map[string]string{"maxWidth": "width", "maxHeight": "height"} {
+		if n := in.number(name); n > 0 {
+			query.Set(parameter, number(n*scale))
+		}
+	}
+	for name, parameter := range map[string]string{"crop": "crop", "preferredContentType": "format"} {
+		if text := in.text(name); text != "" {
+			query.Set(parameter, strings.ToLower(text))
+		}
+	}
+	u.RawQuery = query.Encode()
+	return u.String(), nil
+}
 
 var _ = define(fields{
 	"id":               of(func(v *Variant) any { return v.GID() }),
