@@ -45,8 +45,6 @@ type world struct {
 	downUntil time.Time
 	fullUntil time.Time
 	shutUntil map[*watched]time.Time
-	calmUntil time.Time // Faults are drawn anew then.
-	faulty    bool
 
 	mu         sync.Mutex
 	left       string // The files of the last life.
