@@ -205,9 +205,6 @@ func (r *reading) readBulk(ctx context.Context, list shopify.List, at *ListProgr
 	if err := r.Store.Update(ctx, r.save); err != nil {
 		return err
 	}
-	if err := r.clearStaged(ctx, list); err != nil {
-		return err
-	}
 	if list.Protected && class == shopify.ClassDenied {
 		return r.notApproved(ctx, list)
 	}
@@ -297,11 +294,9 @@ func (r *reading) giveUp(ctx context.Context, at *ListProgress, still time.Durat
 }
 
 // stream reads an operation's file. What a line carries itself is merged at
-// once, what needs others is staged. When all of it came it is believed.
+// once, what needs others is staged. When all of it came it is believed. A file
+// that is read again stages the same lines again.
 func (r *reading) stream(ctx context.Context, list shopify.List, at *ListProgress, operation shopify.BulkOperation) (doubt, err error) {
-	if err := r.clearStaged(ctx, list); err != nil { // Of a reading that was interrupted.
-		return nil, err
-	}
 	at.Rows = 0
 	r.progress.Now = "reading " + list.Name
 	file, doubt := r.client.ReadBulkFile(ctx, operation, func(lines []shopify.BulkLine) error {
@@ -424,20 +419,6 @@ func stagedRows(staged []shopify.Staged) []store.Staged {
 		rows[i] = store.Staged(s)
 	}
 	return rows
-}
-
-// clearStaged drops what is staged of a list, in bounded transactions.
-func (r *reading) clearStaged(ctx context.Context, list shopify.List) error {
-	for {
-		var dropped int64
-		err := r.Store.Update(ctx, func(tx *store.Tx) (err error) {
-			dropped, err = tx.ClearStaged(r.run.ID, list.Name, forgetBatch)
-			return err
-		})
-		if err != nil || dropped < forgetBatch {
-			return err
-		}
-	}
 }
 
 // heardSince drops those steps of a bulk operation's lines of which the copy

@@ -58,16 +58,6 @@ func (t *Tx) DropStaged(run int64, list string, upTo mirror.GID) error {
 	return nil
 }
 
-// ClearStaged drops up to limit lines that are staged of a list, and says how many.
-func (t *Tx) ClearStaged(run int64, list string, limit int) (int64, error) {
-	n, err := t.exec(`DELETE FROM staged WHERE (run_id, list, owner, child) IN
-		(SELECT run_id, list, owner, child FROM staged WHERE run_id = $1 AND list = $2 LIMIT $3)`, run, list, limit)
-	if err != nil {
-		return 0, fmt.Errorf("clear staged lines of %s: %w", list, err)
-	}
-	return n, nil
-}
-
 // LastChange is the number of the newest entry of the shop's change feed; zero for none.
 func (t *Tx) LastChange(shop int64) (int64, error) {
 	var seq int64
