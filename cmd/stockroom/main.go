@@ -43,6 +43,9 @@ type cli struct {
 	Shops  shopsCommand  `cmd:"" help:"List, add or remove shops."`
 	Keys   keysCommand   `cmd:"" help:"Create, list or revoke keys of the REST API."`
 	Poll   pollCommand   `cmd:"" help:"Read shops back now, repair the copy, and print what had drifted."`
+	Drift  driftCommand  `cmd:"" help:"Show what a poll found drifted, field by field, and why."`
+	Why    whyCommand    `cmd:"" help:"Tell why the copy says what it says of an object, and what Shopify says now."`
+	Replay replayCommand `cmd:"" help:"Feed stored webhooks through again. It changes nothing that is right."`
 	Status statusCommand `cmd:"" help:"Show how every shop stands."`
 	Search searchCommand `cmd:"" help:"Search a shop's products."`
 	Export exportCommand `cmd:"" help:"Print a shop's copy, one JSON object a line."`

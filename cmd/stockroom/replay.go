@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"stockroom/internal/app"
+	"stockroom/internal/apply"
+	"stockroom/internal/config"
+	"stockroom/internal/mirror"
+	"stockroom/internal/shopify"
+	"stockroom/internal/store"
+)
+
+type replayCommand struct {
+	Shop        string `required:"" help:"The shop's full myshopify domain."`
+	Since       string `help:"Only webhooks received since: a time (2026-11-24T10:00:00Z) or an age (36h). Default: all that are stored."`
+	Topic       string `help:"Only this topic, such as products/update."`
+	Quarantined bool   `help:"Those in quarantine too."`
+	JSON        bool   `help:"Print JSON."`
+}
+
+func (c *replayCommand) Run(e *env) error {
+	which := apply.Replay{Topic: c.Topic, Quarantined: c.Quarantined}
+	if _, known := shopify.TopicNamed(c.Topic); c.Topic != "" && !known {
+		return usagef("--topic: no topic %q is known", c.Topic)
+	}
+	var err error
+	if which.Since, err = since(c.Since, time.Now()); err != nil {
+		return usagef("--since: %w", err)
+	}
+	cfg, err := e.load(config.NeedDatabase | config.NeedKeys | config.NeedShopify | config.NeedSync)
+	if err != nil {
+		return err
+	}
+	beside, err := app.Beside(e.ctx, app.Options{Config: cfg, Log: e.logger(cfg)})
+	if err != nil {
+		return err
+	}
+	defer beside.Close()
+	shop, err := beside.Query.Shop(e.ctx, c.Shop)
+	if err != nil {
+		return err
+	}
+	var done apply.Replayed
+	if err := carryOut(e.ctx, beside, shop, app.RequestReplay, which, &done); err != nil {
+		return fmt.Errorf("replay webhooks of %s: %w", shop.Domain, err)
+	}
+	if c.JSON {
+		return printJSON(e.stdout, done)
+	}
+	say := func(format string, args ...any) { fmt.Fprintf(e.stdout, format+"\n", args...) }
+	say("%d webhooks went through again; %d records changed.", done.Fed, done.Changed)
+	for _, change := range done.Changes {
+		say("  %s %s: %s", change.Kind, change.ID, change.Action)
+	}
+	if n := done.Changed - len(done.Changes); n > 0 {
+		say("  and %d more", n)
+	}
+	if done.Freed > 0 {
+		say("%d of them had been in quarantine.", done.Freed)
+	}
+	if done.Unreadable > 0 {
+		say("%d cannot be read.", done.Unreadable)
+	}
+	if done.Passed > 0 {
+		say("%d are about the app's standing or people's data, and are never repeated.", done.Passed)
+	}
+	if done.Reads > 0 {
+		text := "%d records are read by id in the background: what that changes is not counted here."
+		if beside.Alone() {
+			text = "%d records are to be read by id when a service runs: what that changes is not counted here."
+		}
+		say(text, done.Reads)
+	}
+	return nil
+}
+
+// since reads a moment, or an age before now; empty is the beginning.
+func since(text string, now time.Time) (mirror.Instant, error) {
+	if text == "" {
+		return 0, nil
+	}
+	if age, err := time.ParseDuration(text); err == nil {
+		if age < 0 {
+			return 0, fmt.Errorf("%q lies ahead", text)
+		}
+		return mirror.At(now.Add(-age)), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is neither a time like 2026-11-24T10:00:00Z nor an age like 36h", text)
+	}
+	return mirror.At(at), nil
+}
+
+// carryOut has a request carried out, by a running service or, where none lives,
+// by this process, and reads its result.
+func carryOut(ctx context.Context, beside *app.App, shop store.Shop, kind string, arguments, result any) error {
+	request, err := beside.Jobs.Request(ctx, shop.ID, kind, arguments)
+	if err != nil {
+		return err
+	}
+	if beside.Alone() {
+		if request, err = beside.Jobs.CarryOut(ctx, request.ID); err != nil {
+			return err
+		}
+	}
+	ticker := time.NewTicker(progressStep)
+	defer ticker.Stop()
+	for request.EndedAt == 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return errors.New("interrupted: the service goes on with it")
+		}
+		err := beside.Store.View(ctx, func(tx *store.Tx) (err error) {
+			request, err = tx.RequestByID(request.ID)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if request.Error != "" {
+		return errors.New(request.Error)
+	}
+	return json.Unmarshal(request.Result, result)
+}
