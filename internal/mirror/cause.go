@@ -45,7 +45,7 @@ type Evidence struct {
 	// updatedAt it is that of the records it follows from.
 	Changed Instant
 	Found   Instant // When the poll saw the difference.
-	Read    Instant // When what the copy said was last read from the shop, or, of what is New, when it was told to be gone; zero for never.
+	Read    Instant // When what the copy said was last read from the shop, or, of what is New or Deleted, when it was last told to be gone; zero for never.
 
 	Told     []Told // What webhooks told of it, in any order.
 	Waiting  string // Why a webhook of it is stored and not applied; empty for none.
@@ -114,8 +114,8 @@ func Judge(e Evidence) (Cause, string) {
 func (e Evidence) byWebhooks() (Cause, string, bool) {
 	inTime := Told{}
 	for _, t := range e.Told {
-		if e.New && t.AsOf <= e.Read {
-			continue // It was deleted since.
+		if (e.New || e.Deleted) && t.AsOf <= e.Read {
+			continue // Of another life.
 		}
 		if t.AsOf < e.Changed.Add(time.Second) && !(t.Agrees && t.AsOf >= e.Changed) {
 			continue

@@ -44,7 +44,37 @@ func (r *reading) applyNoting(tx *store.Tx, batch apply.Batch) ([]apply.Step, er
 	if err != nil {
 		return nil, err
 	}
-	return steps, tx.AddDrift(r.run.ID, append(rows, hung...))
+	rows, err = r.neverSeen(tx, append(rows, hung...))
+	if err != nil {
+		return nil, err
+	}
+	return steps, tx.AddDrift(r.run.ID, rows)
+}
+
+// neverSeen takes back what the run itself has shown and now finds deleted: the
+// copy had held it hidden, for it lacked the parent, and the shop has it no
+// more. No reader saw it, and none should have.
+func (r *reading) neverSeen(tx *store.Tx, rows []store.DriftRow) ([]store.DriftRow, error) {
+	var gone []mirror.GID
+	for _, row := range rows {
+		if row.Class == ClassUndeleted {
+			gone = append(gone, row.ID)
+		}
+	}
+	known, err := tx.DriftOf(r.run.ID, gone)
+	if err != nil {
+		return nil, err
+	}
+	shown := map[mirror.Key]bool{}
+	var back []store.DriftRow
+	for _, row := range known {
+		if row.Class == ClassMissing && row.Via != "" {
+			shown[row.Key()] = true
+			back = append(back, row)
+		}
+	}
+	rows = slices.DeleteFunc(rows, func(row store.DriftRow) bool { return row.Class == ClassUndeleted && shown[row.Key()] })
+	return rows, tx.DropDrift(r.run.ID, back)
 }
 
 // drifted lists the records that differ themselves from what was read. What
@@ -233,7 +263,7 @@ func driftOf(step apply.Step, start mirror.Instant) (row store.DriftRow, ok bool
 	}
 	row.ChangedAt, row.FoundAt = found.Updated, found.AsOf
 	row.Parent, row.Link, row.ReadAt = step.After.Parent, step.After.Link, readAt(info, before)
-	if class == ClassMissing {
+	if class == ClassMissing || class == ClassUndeleted {
 		row.ReadAt = before.Dead // What was told before that was of another life.
 	}
 	return row, true, nil

@@ -52,6 +52,23 @@ func (t *Tx) AddDrift(run int64, rows []DriftRow) error {
 	})
 }
 
+// DropDrift deletes drifted rows of a run.
+func (t *Tx) DropDrift(run int64, rows []DriftRow) error {
+	const columns = 3
+	return chunks(rows, columns, func(part []DriftRow) error {
+		args := make([]any, 0, len(part)*columns+1)
+		for _, r := range part {
+			args = append(args, r.Type, r.ID, r.Kind)
+		}
+		_, err := t.exec(`DELETE FROM drift WHERE (type, id, kind) IN (VALUES `+placeholders(1, len(part), columns)+`) AND run_id = `+
+			fmt.Sprintf("$%d", len(args)+1), append(args, run)...)
+		if err != nil {
+			return fmt.Errorf("drop %d drifted rows: %w", len(part), err)
+		}
+		return nil
+	})
+}
+
 // Drift lists a run's drifted rows.
 func (t *Tx) Drift(run int64, limit int) ([]DriftRow, error) {
 	return list(t, `SELECT `+driftColumns+` FROM drift WHERE run_id = $1 ORDER BY type, id, kind LIMIT $2`, []any{run, limit}, scanDrift)
