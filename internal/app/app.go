@@ -50,6 +50,9 @@ type Options struct {
 	ByHand bool
 	// Idle is how long background work sleeps when nobody wakes it. Default: a second.
 	Idle time.Duration
+	// BulkFrom is from how many points on a full read is made by bulk operations;
+	// see reconcile.Config.
+	BulkFrom int64
 	// Interfere, where set, is given to the store; see store.Store.Interfere.
 	Interfere func(store.Moment) error
 }
@@ -252,7 +255,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 
 	reading := reconcile.Config{
-		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Drain: func(ctx context.Context) error { return a.applier.Drain(ctx) }, Now: a.Now, Log: log.With("component", "reconcile"), Idle: a.Idle,
+		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Drain: func(ctx context.Context) error { return a.applier.Drain(ctx) }, Now: a.Now, Log: log.With("component", "reconcile"), Idle: a.Idle, BulkFrom: a.BulkFrom,
 		MaxDelete: reconcile.Fuse{Percent: cfg.Poll.MaxDelete.Percent, Rows: int64(cfg.Poll.MaxDelete.Rows)},
 	}
 	a.hydrator = reconcile.NewHydrator(reading)

@@ -85,7 +85,7 @@ func (w *world) start(dir string) (*life, error) {
 		return nil, err
 	}
 	l.app, err = app.New(l.ctx, app.Options{Config: cfg, Log: slog.New(w.log), HTTP: l.http, Listener: l.listener,
-		ByHand: true, Idle: 5 * time.Minute, Interfere: l.interfere})
+		ByHand: true, Idle: 5 * time.Minute, BulkFrom: w.plan.bulkFrom, Interfere: l.interfere})
 	if err != nil {
 		return nil, fmt.Errorf("build the service: %w", err)
 	}

@@ -22,6 +22,7 @@ type plan struct {
 	ahead      time.Duration
 	rate       float64 // Points a second of the budget.
 	schedule   string
+	bulkFrom   int64         // Points from which bulk operations read; zero for the default.
 	traffic    float64       // Changes a second by the simulator itself; zero for none.
 	look       time.Duration // How often a reader looks, on average.
 	editEvery  time.Duration // Between two bursts of edits, on average.
@@ -50,6 +51,9 @@ func drawPlan(seed uint64) plan {
 		rate: oneOf(rng, 100.0, 100, 100, 50, 200), schedule: oneOf(rng, "0 0 * * *", "0 0 * * *", "0 0 * * *", "30 */6 * * *"),
 		look: between(rng, 20*time.Minute, 2*time.Hour), editEvery: between(rng, 10*time.Minute, 2*time.Hour),
 		pollEvery: between(rng, 2*time.Hour, 12*time.Hour), troubled: oneOf(rng, 0, 0.3, 0.6, 0.9),
+	}
+	if rng.IntN(2) == 0 { // Shops are small here: without this none would be read in bulk.
+		p.bulkFrom = 1
 	}
 	if rng.IntN(2) == 0 {
 		p.traffic = 1 / between(rng, 5*time.Minute, time.Hour).Seconds()
@@ -93,8 +97,8 @@ func (p plan) String() string {
 	for _, s := range p.shops {
 		shops = append(shops, fmt.Sprintf("%d products/%d locations", s.catalogue.Products, s.catalogue.Locations))
 	}
-	return fmt.Sprintf("seed %d: %d days, %s, protected %t, both keys %t, Shopify ahead %v, %v points/s, polls %q, edits every %v, traffic %.4f/s, crash every %v, troubled %v",
-		p.seed, p.days, strings.Join(shops, ", "), p.protected, p.bothKeys, p.ahead, p.rate, p.schedule, p.editEvery, p.traffic, p.crashEvery, p.troubled)
+	return fmt.Sprintf("seed %d: %d days, %s, protected %t, both keys %t, Shopify ahead %v, %v points/s, polls %q, bulk from %d, edits every %v, traffic %.4f/s, crash every %v, troubled %v",
+		p.seed, p.days, strings.Join(shops, ", "), p.protected, p.bothKeys, p.ahead, p.rate, p.schedule, p.bulkFrom, p.editEvery, p.traffic, p.crashEvery, p.troubled)
 }
 
 // drawFaults draws the trouble of some hours: a few faults at a time, each of

@@ -132,4 +132,35 @@ var mutations = []mutation{
 		new:      `	if true {`,
 		packages: []string{"shopify"},
 	},
+	{
+		name: "a bulk file is believed without its counters", file: "internal/reconcile/bulk.go",
+		old:      `		doubt = file.Matches(operation)`,
+		new:      `		_ = file`,
+		packages: []string{"reconcile"},
+	},
+	{
+		name: "a bulk operation that failed in part is read as whole", file: "internal/reconcile/bulk.go",
+		old:      `if doubt := operation.Failure(r.shop.Domain); doubt != nil {`,
+		new:      `if doubt := operation.Failure(r.shop.Domain); false {`,
+		packages: []string{"reconcile"},
+	},
+	{
+		name: "what is staged is merged though its file is not believed", file: "internal/reconcile/bulk.go",
+		old: `	if doubt != nil {
+		return fmt.Errorf("bulk operation %s: %w", operation.ID.Number(), doubt), nil
+	}`,
+		new: `	if doubt != nil {
+		if _, err := r.gather(ctx, list, at); err != nil {
+			return nil, err
+		}
+		return fmt.Errorf("bulk operation %s: %w", operation.ID.Number(), doubt), nil
+	}`,
+		packages: []string{"reconcile"},
+	},
+	{
+		name: "a bulk file's roots are not held against the shop's counts", file: "internal/reconcile/bulk.go",
+		old:      `	if roots < min(before.N, after.N)-went || before.Exact && after.Exact && roots > max(before.N, after.N)+came {`,
+		new:      `	if _ = fmt.Sprint(came, went, after); false {`,
+		packages: []string{"reconcile"},
+	},
 }
