@@ -93,3 +93,13 @@ func SplitLevelID(id GID) (item, location GID, ok bool) {
 	}
 	return GID(head), GID("gid://shopify/Location/" + tail), true
 }
+
+// ItemOfLevel is the inventory item that a level's gid names in its query part;
+// ok is false where it names none.
+func ItemOfLevel(level GID) (item GID, ok bool) {
+	_, number, ok := strings.Cut(string(level), "?inventory_item_id=")
+	if !ok || number == "" || strings.Trim(number, "0123456789") != "" {
+		return "", false
+	}
+	return GID("gid://shopify/InventoryItem/" + number), true
+}

@@ -56,9 +56,9 @@ var _ = registerList(List{
 })
 
 var _ = registerSweep(Sweep{
-	Name: "collections", rank: 6, Scopes: []string{"read_products"},
-	Page: func(ctx context.Context, c *Client, moment mirror.Instant, cursor string) (Page, error) {
-		return listCollections(ctx, c, cursor, since(moment), "UPDATED_AT")
+	Name: "collections", rank: 6, Kinds: []mirror.Kind{mirror.KindCollection}, Scopes: []string{"read_products"},
+	Page: func(ctx context.Context, c *Client, in Range, cursor string) (Page, error) {
+		return listCollections(ctx, c, cursor, in.search(), "UPDATED_AT")
 	},
 })
 
@@ -72,6 +72,18 @@ func listCollections(ctx context.Context, c *Client, cursor string, search *stri
 		return k.collection(ctx, n)
 	})
 }
+
+var _ = registerScan(Scan{
+	Name: "collections", rank: 6, Kind: mirror.KindCollection, Scopes: []string{"read_products"},
+	Page: func(ctx context.Context, c *Client, cursor string) (ScanPage, error) {
+		q := c.query()
+		data, err := admin.ScanCollections(ctx, q, cursorOf(cursor))
+		if err != nil {
+			return ScanPage{}, err
+		}
+		return scanPage(q, data.Collections.Nodes, data.Collections.PageInfo, stampOf)
+	},
+})
 
 var _ = registerRead(mirror.ReadCollection, reader{
 	kind: mirror.KindCollection, max: 20, objects: []string{"Collection"},

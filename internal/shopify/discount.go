@@ -19,9 +19,9 @@ var _ = registerList(List{
 })
 
 var _ = registerSweep(Sweep{
-	Name: "discounts", rank: 7, Scopes: []string{"read_discounts", "read_products"},
-	Page: func(ctx context.Context, c *Client, moment mirror.Instant, cursor string) (Page, error) {
-		return listDiscounts(ctx, c, cursor, since(moment), "UPDATED_AT")
+	Name: "discounts", rank: 7, Kinds: []mirror.Kind{mirror.KindDiscount}, Scopes: []string{"read_discounts", "read_products"},
+	Page: func(ctx context.Context, c *Client, in Range, cursor string) (Page, error) {
+		return listDiscounts(ctx, c, cursor, in.search(), "UPDATED_AT")
 	},
 })
 
@@ -36,6 +36,24 @@ func listDiscounts(ctx context.Context, c *Client, cursor string, search *string
 	})
 }
 
+var _ = registerScan(Scan{
+	Name: "discounts", rank: 7, Kind: mirror.KindDiscount, Scopes: []string{"read_discounts"},
+	Page: func(ctx context.Context, c *Client, cursor string) (ScanPage, error) {
+		q := c.query()
+		data, err := admin.ScanDiscounts(ctx, q, cursorOf(cursor))
+		if err != nil {
+			return ScanPage{}, err
+		}
+		return scanPage(q, data.DiscountNodes.Nodes, data.DiscountNodes.PageInfo, func(d admin.DiscountStamp) (mirror.GID, mirror.Time, error) {
+			discount, ok := d.Discount.(interface{ GetUpdatedAt() mirror.Time })
+			if !ok {
+				return "", mirror.Time{}, fmt.Errorf("discount %s is of a type that nobody here knows", d.Id)
+			}
+			return d.Id, discount.GetUpdatedAt(), nil
+		})
+	},
+})
+
 // discountObjects are what a discount's gid may name: discountNodes answers
 // with the first two, whatever its own type is called.
 var discountObjects = []string{"DiscountCodeNode", "DiscountAutomaticNode", "DiscountNode"}
@@ -46,6 +64,9 @@ var _ = registerRead(mirror.ReadDiscount, reader{
 	// id is not what discountNode calls it, and discountNode is the root that
 	// the list's ids are known to work with.
 	read: func(ctx context.Context, k *collector, ids []mirror.GID) error {
+		if k.witness != "" {
+			return k.discountsBeside(ctx, ids)
+		}
 		for _, id := range ids {
 			data, err := admin.ReadDiscount(ctx, k.q, id)
 			if err != nil {
@@ -61,6 +82,32 @@ var _ = registerRead(mirror.ReadDiscount, reader{
 		return nil
 	},
 })
+
+// discountsBeside reads discounts one by one, the witness with each. When it
+// does not answer once it is not observed, for then nothing is proven.
+func (k *collector) discountsBeside(ctx context.Context, ids []mirror.GID) error {
+	silent := false
+	var witness *admin.DiscountFields
+	for _, id := range ids {
+		if id == k.witness {
+			continue
+		}
+		data, err := admin.ReadDiscountBeside(ctx, k.q, id, k.witness)
+		if err != nil {
+			return err
+		}
+		if data.DiscountNode != nil {
+			if err := k.discount(ctx, *data.DiscountNode); err != nil {
+				return err
+			}
+		}
+		witness, silent = data.Witness, silent || data.Witness == nil
+	}
+	if silent || witness == nil {
+		return nil
+	}
+	return k.discount(ctx, *witness)
+}
 
 // discount observes a discount and, apart from it, its codes: a code is added
 // without moving the discount's updatedAt.

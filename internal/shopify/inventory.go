@@ -13,10 +13,10 @@ import (
 // Items and their levels are listed with the variants; see variant.go.
 
 var _ = registerSweep(Sweep{
-	Name: "items", rank: 4, Scopes: []string{"read_inventory"},
-	Page: func(ctx context.Context, c *Client, moment mirror.Instant, cursor string) (Page, error) {
+	Name: "items", rank: 4, Kinds: []mirror.Kind{mirror.KindInventoryItem}, Scopes: []string{"read_inventory"},
+	Page: func(ctx context.Context, c *Client, in Range, cursor string) (Page, error) {
 		k := c.pageCollector()
-		data, err := admin.ChangedItems(ctx, k.q, cursorOf(cursor), *since(moment))
+		data, err := admin.ChangedItems(ctx, k.q, cursorOf(cursor), *in.search())
 		if err != nil {
 			return Page{}, err
 		}
@@ -25,39 +25,81 @@ var _ = registerSweep(Sweep{
 })
 
 // Levels have no list of their own, so each location's are asked for in turn.
-// The cursor holds the location and, after a space, the cursor of its levels.
 var _ = registerSweep(Sweep{
-	Name: "levels", rank: 5, Scopes: []string{"read_inventory", "read_locations"},
-	Page: func(ctx context.Context, c *Client, moment mirror.Instant, cursor string) (Page, error) {
-		location, after, _ := strings.Cut(cursor, " ")
-		current, following, err := c.activeLocations(ctx, mirror.GID(location))
-		if err != nil || current == "" {
-			return Page{AsOf: c.cfg.Clock.Now()}, err
-		}
-		if string(current) != location {
-			after = "" // The location of the cursor is no longer active.
-		}
-		k := c.pageCollector()
-		data, err := admin.ChangedLevels(ctx, k.q, current, cursorOf(after), *since(moment))
-		if err != nil {
-			return Page{}, err
-		}
-		result := Page{AsOf: k.q.AsOf()}
-		if data.Location != nil {
-			levels := data.Location.InventoryLevels
-			if result, err = page(k, levels.Nodes, levels.PageInfo, k.level); err != nil {
-				return Page{}, err
+	Name: "levels", rank: 5, Kinds: []mirror.Kind{mirror.KindInventoryLevel}, Scopes: []string{"read_inventory", "read_locations"},
+	Page: func(ctx context.Context, c *Client, in Range, cursor string) (result Page, err error) {
+		result.AsOf = c.cfg.Clock.Now()
+		result.Next, err = c.walkLocations(ctx, cursor, func(location mirror.GID, after *string) (string, error) {
+			k := c.pageCollector()
+			data, err := admin.ChangedLevels(ctx, k.q, location, after, *in.search())
+			if err != nil || data.Location == nil {
+				return "", err
 			}
-		}
-		switch {
-		case result.Next != "":
-			result.Next = string(current) + " " + result.Next
-		case following != "":
-			result.Next = string(following) + " "
-		}
-		return result, nil
+			levels := data.Location.InventoryLevels
+			result, err = page(k, levels.Nodes, levels.PageInfo, k.level)
+			return result.Next, err
+		})
+		return result, err
 	},
 })
+
+var _ = registerScan(Scan{
+	Name: "levels", rank: 5, Kind: mirror.KindInventoryLevel, Scopes: []string{"read_inventory", "read_locations"},
+	Page: func(ctx context.Context, c *Client, cursor string) (result ScanPage, err error) {
+		result.AsOf = c.cfg.Clock.Now()
+		result.Next, err = c.walkLocations(ctx, cursor, func(location mirror.GID, after *string) (string, error) {
+			q := c.query()
+			data, err := admin.ScanLevels(ctx, q, location, after)
+			if err != nil || data.Location == nil || !data.Location.IsActive {
+				return "", err // Closed since it was listed: what lies there is not for sale.
+			}
+			levels := data.Location.InventoryLevels
+			result, err = scanPage(q, levels.Nodes, levels.PageInfo, func(l admin.LevelStampPageNodesInventoryLevel) (mirror.GID, mirror.Time, error) {
+				item, ok := mirror.ItemOfLevel(l.Id)
+				if !ok {
+					return "", mirror.Time{}, fmt.Errorf("the id %s of a stock level does not name its item", l.Id)
+				}
+				return mirror.LevelID(item, location), l.UpdatedAt, nil
+			})
+			return result.Next, err
+		})
+		return result, err
+	},
+})
+
+// walkLocations reads one page of what each active location has in turn, and
+// returns the cursor of the next. That holds the location and, after a space,
+// the cursor within.
+func (c *Client) walkLocations(ctx context.Context, cursor string, read func(location mirror.GID, after *string) (next string, err error)) (string, error) {
+	from, after, _ := strings.Cut(cursor, " ")
+	current, following := mirror.GID(from), mirror.GID("")
+	if after == "" { // A location begins.
+		var err error
+		if current, following, err = c.activeLocations(ctx, current); err != nil || current == "" {
+			return "", err
+		}
+	}
+	next, err := read(current, cursorOf(after))
+	if err != nil {
+		return "", err
+	}
+	if next != "" {
+		return string(current) + " " + next, nil
+	}
+	if after != "" { // A location ends, and it was long ago that the next one was looked up.
+		first, second, err := c.activeLocations(ctx, current)
+		if err != nil {
+			return "", err
+		}
+		if following = second; first != current { // Closed meanwhile.
+			following = first
+		}
+	}
+	if following == "" {
+		return "", nil
+	}
+	return string(following) + " ", nil
+}
 
 // activeLocations finds the first active location at or after from, by id, and
 // the one that follows it; both empty at the end.
@@ -82,6 +124,18 @@ func (c *Client) activeLocations(ctx context.Context, from mirror.GID) (current,
 	active = append(active, "", "")
 	return active[0], active[1], nil
 }
+
+var _ = registerScan(Scan{
+	Name: "items", rank: 4, Kind: mirror.KindInventoryItem, Scopes: []string{"read_inventory"},
+	Page: func(ctx context.Context, c *Client, cursor string) (ScanPage, error) {
+		q := c.query()
+		data, err := admin.ScanItems(ctx, q, cursorOf(cursor))
+		if err != nil {
+			return ScanPage{}, err
+		}
+		return scanPage(q, data.InventoryItems.Nodes, data.InventoryItems.PageInfo, stampOf)
+	},
+})
 
 var _ = registerRead(mirror.ReadItem, reader{
 	kind: mirror.KindInventoryItem, max: 100, objects: []string{"InventoryItem"},

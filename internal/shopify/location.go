@@ -11,15 +11,36 @@ var _ = registerList(List{
 	Name: "locations", rank: 1,
 	Kinds:  []mirror.Kind{mirror.KindLocation},
 	Scopes: []string{"read_locations"},
-	Page: func(ctx context.Context, c *Client, cursor string) (Page, error) {
-		k := c.pageCollector()
-		data, err := admin.ListLocations(ctx, k.q, cursorOf(cursor))
-		if err != nil {
-			return Page{}, err
-		}
-		return page(k, data.Locations.Nodes, data.Locations.PageInfo, k.location)
+	Page:   listLocations,
+})
+
+var _ = registerSweep(Sweep{
+	Name: "locations", rank: 1, Kinds: []mirror.Kind{mirror.KindLocation}, Scopes: []string{"read_locations"},
+	Page: func(ctx context.Context, c *Client, _ Range, cursor string) (Page, error) {
+		return listLocations(ctx, c, cursor)
 	},
 })
+
+var _ = registerScan(Scan{
+	Name: "locations", rank: 1, Kind: mirror.KindLocation, Scopes: []string{"read_locations"},
+	Page: func(ctx context.Context, c *Client, cursor string) (ScanPage, error) {
+		q := c.query()
+		data, err := admin.ListLocations(ctx, q, cursorOf(cursor))
+		if err != nil {
+			return ScanPage{}, err
+		}
+		return scanPage(q, data.Locations.Nodes, data.Locations.PageInfo, stampOf)
+	},
+})
+
+func listLocations(ctx context.Context, c *Client, cursor string) (Page, error) {
+	k := c.pageCollector()
+	data, err := admin.ListLocations(ctx, k.q, cursorOf(cursor))
+	if err != nil {
+		return Page{}, err
+	}
+	return page(k, data.Locations.Nodes, data.Locations.PageInfo, k.location)
+}
 
 // A location decides which of its levels are there, and tells nobody when it
 // is switched on or off. So a read of it answers with all its levels as well.

@@ -75,9 +75,9 @@ func gatherOrder(k *collector, g Gathered) error {
 }
 
 var _ = registerSweep(Sweep{
-	Name: "orders", rank: 8, Scopes: []string{"read_orders"},
-	Page: func(ctx context.Context, c *Client, moment mirror.Instant, cursor string) (Page, error) {
-		return listOrders(ctx, c, cursor, since(moment), "UPDATED_AT")
+	Name: "orders", rank: 8, Kinds: []mirror.Kind{mirror.KindOrder}, Protected: true, Scopes: []string{"read_orders"},
+	Page: func(ctx context.Context, c *Client, in Range, cursor string) (Page, error) {
+		return listOrders(ctx, c, cursor, in.search(), "UPDATED_AT")
 	},
 })
 
@@ -91,6 +91,18 @@ func listOrders(ctx context.Context, c *Client, cursor string, search *string, s
 		return k.order(ctx, o)
 	})
 }
+
+var _ = registerScan(Scan{
+	Name: "orders", rank: 8, Kind: mirror.KindOrder, Protected: true, Scopes: []string{"read_orders"},
+	Page: func(ctx context.Context, c *Client, cursor string) (ScanPage, error) {
+		q := c.query()
+		data, err := admin.ScanOrders(ctx, q, cursorOf(cursor))
+		if err != nil {
+			return ScanPage{}, err
+		}
+		return scanPage(q, data.Orders.Nodes, data.Orders.PageInfo, stampOf)
+	},
+})
 
 var _ = registerRead(mirror.ReadOrder, reader{
 	kind: mirror.KindOrder, max: 50, objects: []string{"Order"},

@@ -56,9 +56,9 @@ var _ = registerList(List{
 })
 
 var _ = registerSweep(Sweep{
-	Name: "products", rank: 2, Scopes: []string{"read_products"},
-	Page: func(ctx context.Context, c *Client, moment mirror.Instant, cursor string) (Page, error) {
-		return listProducts(ctx, c, cursor, since(moment), "UPDATED_AT")
+	Name: "products", rank: 2, Kinds: []mirror.Kind{mirror.KindProduct}, Scopes: []string{"read_products"},
+	Page: func(ctx context.Context, c *Client, in Range, cursor string) (Page, error) {
+		return listProducts(ctx, c, cursor, in.search(), "UPDATED_AT")
 	},
 })
 
@@ -95,6 +95,18 @@ func listProducts(ctx context.Context, c *Client, cursor string, search *string,
 		return k.variantSet(p.ProductFields, ids)
 	})
 }
+
+var _ = registerScan(Scan{
+	Name: "products", rank: 2, Kind: mirror.KindProduct, Scopes: []string{"read_products"},
+	Page: func(ctx context.Context, c *Client, cursor string) (ScanPage, error) {
+		q := c.query()
+		data, err := admin.ScanProducts(ctx, q, cursorOf(cursor))
+		if err != nil {
+			return ScanPage{}, err
+		}
+		return scanPage(q, data.Products.Nodes, data.Products.PageInfo, stampOf)
+	},
+})
 
 var _ = registerRead(mirror.ReadProduct, reader{
 	kind: mirror.KindProduct, max: 20, objects: []string{"Product"},

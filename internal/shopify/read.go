@@ -39,14 +39,50 @@ type List struct {
 	rank int // Lists are read by rank: parents before children.
 }
 
-// Sweep is a list of what changed since a moment, by updated_at. The index
-// behind it lags by seconds, so that since must overlap the last sweep.
+// Range is a stretch of time by updated_at, both ends included; a zero Until is
+// open.
+type Range struct{ Since, Until mirror.Instant }
+
+// Sweep is a list of what changed within a range, by updated_at. The index
+// behind it lags, so that a range must overlap the last sweep's. Lists that
+// have no such filter, and are short, show all there is.
 type Sweep struct {
-	Name   string
-	Scopes []string
-	Page   func(ctx context.Context, c *Client, since mirror.Instant, cursor string) (Page, error)
+	Name string
+
+	// Kinds are the objects whose changes it finds.
+	Kinds []mirror.Kind
+
+	Scopes    []string
+	Protected bool // As in List.
+	Page      func(ctx context.Context, c *Client, in Range, cursor string) (Page, error)
 
 	rank int
+}
+
+// Scan is a list of the ids and times of change of everything of one kind. It
+// costs a fraction of a full read, finds what the copy lacks or holds older, and
+// what the shop has no more.
+type Scan struct {
+	Name      string
+	Kind      mirror.Kind
+	Scopes    []string
+	Protected bool // As in List.
+	Page      func(ctx context.Context, c *Client, cursor string) (ScanPage, error)
+
+	rank int
+}
+
+// ScanPage is a part of a scan.
+type ScanPage struct {
+	Rows []ScanRow
+	Next string         // The cursor of the next page; empty at the end.
+	AsOf mirror.Instant // As in Page.
+}
+
+// ScanRow is one object that the shop has.
+type ScanRow struct {
+	ID      mirror.GID
+	Updated mirror.Instant
 }
 
 // Page is a part of a list. All its nested lists are read to their ends.
@@ -63,10 +99,11 @@ type Page struct {
 var (
 	lists  []List
 	sweeps []Sweep
+	scans  []Scan
 	reads  = map[mirror.Read]reader{}
 )
 
-// registerList, registerSweep and registerRead are called by the file of each
+// registerList, registerSweep, registerScan and registerRead are called by the file of each
 // resource for its own.
 func registerList(list List) List {
 	lists = append(lists, list)
@@ -78,6 +115,12 @@ func registerSweep(sweep Sweep) Sweep {
 	sweeps = append(sweeps, sweep)
 	slices.SortStableFunc(sweeps, func(a, b Sweep) int { return a.rank - b.rank })
 	return sweep
+}
+
+func registerScan(scan Scan) Scan {
+	scans = append(scans, scan)
+	slices.SortStableFunc(scans, func(a, b Scan) int { return a.rank - b.rank })
+	return scan
 }
 
 func registerRead(read mirror.Read, r reader) reader {
@@ -95,11 +138,48 @@ func Lists() []List { return slices.Clone(lists) }
 // else moves no updated_at are the full read's alone to find.
 func Sweeps() []Sweep { return slices.Clone(sweeps) }
 
-// since is the search term for what changed at or after a moment. Shopify's
-// page 'Search syntax' wants dates quoted.
-func since(moment mirror.Instant) *string {
-	term := "updated_at:>='" + moment.Time().Format("2006-01-02T15:04:05Z") + "'"
+// Scans are all scans, in the order to read them in: parents before children.
+func Scans() []Scan { return slices.Clone(scans) }
+
+// search is the search term for what changed within the range. Shopify's page
+// 'Search syntax' wants dates quoted.
+func (r Range) search() *string {
+	const quoted = "'2006-01-02T15:04:05Z'"
+	term := "updated_at:>=" + r.Since.Time().Format(quoted)
+	if r.Until != 0 {
+		term += " updated_at:<=" + r.Until.Time().Format(quoted)
+	}
 	return &term
+}
+
+// scanPage makes a page of a scan, one row a node.
+func scanPage[N any](q *query, nodes []N, end admin.PageEnd, row func(N) (mirror.GID, mirror.Time, error)) (ScanPage, error) {
+	next, err := nextCursor(end)
+	if err != nil {
+		return ScanPage{}, err
+	}
+	result := ScanPage{Rows: make([]ScanRow, len(nodes)), Next: next, AsOf: q.AsOf()}
+	for i, node := range nodes {
+		id, updated, err := row(node)
+		if err != nil {
+			return ScanPage{}, err
+		}
+		result.Rows[i] = ScanRow{id, mirror.At(updated.Time)}
+	}
+	return result, nil
+}
+
+// stamped is a node with nothing but its id and its time of change.
+type stamped interface {
+	GetId() mirror.GID
+	GetUpdatedAt() mirror.Time
+}
+
+func stampOf[N any, P interface {
+	*N
+	stamped
+}](node N) (mirror.GID, mirror.Time, error) {
+	return P(&node).GetId(), P(&node).GetUpdatedAt(), nil
 }
 
 func cursorOf(cursor string) *string {
@@ -137,7 +217,7 @@ func (c *Client) ReadByID(ctx context.Context, read mirror.Read, ids []mirror.GI
 	asked := slices.Clone(ids)
 	slices.Sort(asked)
 	for chunk := range slices.Chunk(slices.Compact(asked), r.max) {
-		found, err := c.readChunk(ctx, r, chunk)
+		found, err := c.readChunk(ctx, r, chunk, "")
 		if err != nil {
 			return nil, fmt.Errorf("read %s by id: %w", read, err)
 		}
@@ -146,12 +226,49 @@ func (c *Client) ReadByID(ctx context.Context, read mirror.Read, ids []mirror.GI
 	return all, nil
 }
 
-func (c *Client) readChunk(ctx context.Context, r reader, ids []mirror.GID) ([]mirror.Observation, error) {
+// ReadBeside is ReadByID with a witness: a record that is known to live, of the
+// same kind, asked for in every one of the requests. What is null beside a
+// witness that answers is gone; beside one that does not, nothing is proven:
+// the null may be a permission that went away, or a part of Shopify that lags. It
+// returns what is observed of the ids and the witness, and whether every
+// request's witness answered. At most MaxIDs less one ids go into one request.
+func (c *Client) ReadBeside(ctx context.Context, read mirror.Read, ids []mirror.GID, witness mirror.GID) (all []mirror.Observation, answered bool, err error) {
+	r, ok := reads[read]
+	if !ok || r.max < 2 {
+		return nil, false, fmt.Errorf("read by id beside a witness: no read %q", read)
+	}
+	asked := slices.Clone(ids)
+	slices.Sort(asked)
+	asked = slices.DeleteFunc(slices.Compact(asked), func(id mirror.GID) bool { return id == witness })
+	answered = true
+	for chunk := range slices.Chunk(asked, r.max-1) {
+		found, err := c.readChunk(ctx, r, chunk, witness)
+		if err != nil {
+			return nil, false, fmt.Errorf("read %s by id beside %s: %w", read, witness, err)
+		}
+		silent := func(o mirror.Observation) bool {
+			return o.Key == mirror.Key{Kind: r.kind, ID: witness} && o.Content == nil
+		}
+		if slices.ContainsFunc(found, silent) {
+			answered = false
+			found = slices.DeleteFunc(found, silent) // Its own null has no witness.
+		}
+		all = append(all, found...)
+	}
+	return all, answered, nil
+}
+
+// readChunk answers for ids and, where there is one, the witness in one call.
+func (c *Client) readChunk(ctx context.Context, r reader, ids []mirror.GID, witness mirror.GID) ([]mirror.Observation, error) {
 	var err error
+	all := ids
+	if witness != "" {
+		all = append(slices.Clone(ids), witness)
+	}
 	for range goneAttempts {
-		k := &collector{q: c.query(), source: mirror.FromID, found: map[mirror.GID]bool{}}
+		k := &collector{q: c.query(), source: mirror.FromID, found: map[mirror.GID]bool{}, witness: witness}
 		var valid []mirror.GID
-		for _, id := range ids {
+		for _, id := range all {
 			if slices.Contains(r.objects, id.Object()) {
 				valid = append(valid, id)
 			}
@@ -163,11 +280,11 @@ func (c *Client) readChunk(ctx context.Context, r reader, ids []mirror.GID) ([]m
 				continue
 			}
 			if ClassOf(err) == ClassTooCostly && len(ids) > 1 {
-				return c.readHalves(ctx, r, ids)
+				return c.readHalves(ctx, r, ids, witness)
 			}
 			return nil, err
 		}
-		for _, id := range ids {
+		for _, id := range all {
 			if !k.found[id] {
 				k.absent(mirror.Key{Kind: r.kind, ID: id})
 			}
@@ -179,12 +296,12 @@ func (c *Client) readChunk(ctx context.Context, r reader, ids []mirror.GID) ([]m
 
 // readHalves asks for less at a time: the formula by which costs are estimated
 // is fitted, not documented.
-func (c *Client) readHalves(ctx context.Context, r reader, ids []mirror.GID) ([]mirror.Observation, error) {
-	first, err := c.readChunk(ctx, r, ids[:len(ids)/2])
+func (c *Client) readHalves(ctx context.Context, r reader, ids []mirror.GID, witness mirror.GID) ([]mirror.Observation, error) {
+	first, err := c.readChunk(ctx, r, ids[:len(ids)/2], witness)
 	if err != nil {
 		return nil, err
 	}
-	second, err := c.readChunk(ctx, r, ids[len(ids)/2:])
+	second, err := c.readChunk(ctx, r, ids[len(ids)/2:], witness)
 	return append(first, second...), err
 }
 
@@ -199,6 +316,9 @@ type collector struct {
 	out    []mirror.Observation
 	found  map[mirror.GID]bool // By read by id: what was answered.
 	staged []Staged            // By lines of a file: what must wait until it is believed.
+
+	// The id among those asked for that every request must hold; empty for none.
+	witness mirror.GID
 }
 
 func (k *collector) asOf() mirror.Instant {

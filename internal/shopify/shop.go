@@ -10,14 +10,21 @@ import (
 var _ = registerList(List{
 	Name: "shop", rank: 0,
 	Kinds: []mirror.Kind{mirror.KindShop}, MetafieldsOf: "Shop",
-	Page: func(ctx context.Context, c *Client, _ string) (Page, error) {
-		k := c.pageCollector()
-		if err := k.shop(ctx); err != nil {
-			return Page{}, err
-		}
-		return Page{Observations: k.out, AsOf: k.q.AsOf()}, nil
-	},
+	Page: func(ctx context.Context, c *Client, _ string) (Page, error) { return listShop(ctx, c) },
 })
+
+var _ = registerSweep(Sweep{
+	Name: "shop", rank: 0, Kinds: []mirror.Kind{mirror.KindShop},
+	Page: func(ctx context.Context, c *Client, _ Range, _ string) (Page, error) { return listShop(ctx, c) },
+})
+
+func listShop(ctx context.Context, c *Client) (Page, error) {
+	k := c.pageCollector()
+	if err := k.shop(ctx); err != nil {
+		return Page{}, err
+	}
+	return Page{Observations: k.out, AsOf: k.q.AsOf()}, nil
+}
 
 var _ = registerRead(mirror.ReadShop, reader{
 	kind: mirror.KindShop, max: 1, objects: []string{"Shop"},

@@ -461,7 +461,7 @@ func TestSweepsFindWhatChanged(t *testing.T) {
 	for _, sweep := range shopify.Sweeps() {
 		pages := 0
 		for cursor := ""; ; pages++ {
-			page, err := sweep.Page(t.Context(), w.client, since, cursor)
+			page, err := sweep.Page(t.Context(), w.client, shopify.Range{Since: since}, cursor)
 			if err != nil {
 				t.Fatalf("sweep %s: %v", sweep.Name, err)
 			}
@@ -478,7 +478,7 @@ func TestSweepsFindWhatChanged(t *testing.T) {
 	}
 	changed := 0
 	for key, o := range after {
-		if !mirror.InfoOf(key.Kind).Governed || key.Kind == mirror.KindShop || key.Kind == mirror.KindLocation || key.Kind == mirror.KindMetafield {
+		if !mirror.InfoOf(key.Kind).Governed || key.Kind == mirror.KindMetafield {
 			continue // No updated_at to sweep by.
 		}
 		if before[key].Updated == o.Updated {
@@ -493,6 +493,134 @@ func TestSweepsFindWhatChanged(t *testing.T) {
 	}
 	if changed < 30 {
 		t.Errorf("the edits changed %d records only", changed)
+	}
+}
+
+// TestSweepsKeepToTheirRange: what changed before and after is left out.
+func TestSweepsKeepToTheirRange(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 3}, simulatedScopes...)
+	ids := w.shop.Products.IDs()
+	for _, id := range ids {
+		if err := w.shop.UpdateProduct(id, func(p *simulator.Product) { p.Title += "!" }); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Advance(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second, _ := w.shop.Products.Get(ids[1])
+	in := shopify.Range{Since: mirror.At(second.UpdatedAt.Add(-time.Minute)), Until: mirror.At(second.UpdatedAt.Add(time.Minute))}
+	for _, sweep := range shopify.Sweeps() {
+		if sweep.Name != "products" {
+			continue
+		}
+		page, err := sweep.Page(t.Context(), w.client, in, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Observations {
+			if o.Key.Kind == mirror.KindProduct && o.Key.ID != mirror.GID(second.GID()) {
+				t.Errorf("%s changed at %v, outside of %v to %v", o.Key, o.Updated, in.Since, in.Until)
+			}
+		}
+		if len(page.Observations) == 0 {
+			t.Error("nothing was found")
+		}
+	}
+}
+
+// TestScansListEverythingWithItsVersion: a scan must show exactly what a full
+// read shows of its kind, or it would take living records for deleted ones.
+func TestScansListEverythingWithItsVersion(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 300, Locations: 3, Orders: 20}, simulatedScopes...)
+	item, _ := w.shop.Items.Get(w.shop.Items.IDs()[0])
+	if err := w.shop.DisconnectLevel(item.ID, item.Levels[0].Location.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.shop.DeactivateLocation(w.shop.Locations.IDs()[2]); err != nil {
+		t.Fatal(err)
+	}
+	all := w.readAll(t)
+	scanned := map[mirror.Key]mirror.Instant{}
+	kinds := map[mirror.Kind]bool{}
+	for _, scan := range shopify.Scans() {
+		kinds[scan.Kind] = true
+		pages := 0
+		for cursor := ""; ; pages++ {
+			page, err := scan.Page(t.Context(), w.client, cursor)
+			if err != nil {
+				t.Fatalf("scan %s: %v", scan.Name, err)
+			}
+			for _, row := range page.Rows {
+				scanned[mirror.Key{Kind: scan.Kind, ID: row.ID}] = row.Updated
+			}
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+			if pages > 100 {
+				t.Fatalf("scan %s does not end", scan.Name)
+			}
+		}
+	}
+	for key, o := range all {
+		if !kinds[key.Kind] {
+			continue
+		}
+		if updated, ok := scanned[key]; !ok || updated != o.Updated {
+			t.Errorf("the scan says %v of %s, the full read %v", updated, key, o.Updated)
+		}
+		delete(scanned, key)
+	}
+	for key := range scanned {
+		t.Errorf("the scan shows %s, the full read does not", key)
+	}
+	if len(kinds) != 8 {
+		t.Errorf("%d kinds are scanned", len(kinds))
+	}
+}
+
+// TestANullCountsOnlyBesideAWitness: each request of a read holds it, and its
+// own null is no observation.
+func TestANullCountsOnlyBesideAWitness(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 10, Orders: 5}, simulatedScopes...)
+	all := w.readAll(t)
+	byKind := map[mirror.Kind][]mirror.GID{}
+	for key := range all {
+		byKind[key.Kind] = append(byKind[key.Kind], key.ID)
+	}
+	strange := map[mirror.Kind]mirror.GID{
+		mirror.KindProduct: "gid://shopify/Product/99", mirror.KindProductVariant: "gid://shopify/ProductVariant/99", mirror.KindInventoryItem: "gid://shopify/InventoryItem/99",
+		mirror.KindInventoryLevel: "gid://shopify/InventoryItem/99@1", mirror.KindCollection: "gid://shopify/Collection/99",
+		mirror.KindDiscount: "gid://shopify/DiscountCodeNode/99", mirror.KindOrder: "gid://shopify/Order/99", mirror.KindLocation: "gid://shopify/Location/99",
+	}
+	for _, scan := range shopify.Scans() {
+		read, ids := mirror.InfoOf(scan.Kind).Read, byKind[scan.Kind]
+		slices.Sort(ids)
+		witness, asked := ids[0], []mirror.GID{ids[1], strange[scan.Kind]}
+		for _, living := range []bool{true, false} {
+			if !living {
+				witness = strange[scan.Kind] + "1"
+			}
+			observations, answered, err := w.client.ReadBeside(t.Context(), read, asked, witness)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answered != living {
+				t.Errorf("%s: the witness %s answered: %v", read, witness, answered)
+			}
+			said := map[mirror.GID]bool{}
+			for _, o := range observations {
+				if o.Key.Kind == scan.Kind {
+					said[o.Key.ID] = o.Content != nil
+				}
+			}
+			if !said[asked[0]] || said[asked[1]] {
+				t.Errorf("%s: %s and %s are %v", read, asked[0], asked[1], said)
+			}
+			if shown, ok := said[witness]; ok != living || shown != living {
+				t.Errorf("%s: of the witness %s is said %v", read, witness, said)
+			}
+		}
 	}
 }
 

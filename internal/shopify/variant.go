@@ -59,9 +59,10 @@ var _ = registerList(List{
 type variantNode = admin.BulkVariantsProductVariantsProductVariantConnectionEdgesProductVariantEdgeNodeProductVariant
 
 var _ = registerSweep(Sweep{
-	Name: "variants", rank: 3, Scopes: []string{"read_products", "read_inventory", "read_locations"},
-	Page: func(ctx context.Context, c *Client, moment mirror.Instant, cursor string) (Page, error) {
-		return listVariants(ctx, c, cursor, since(moment))
+	Name: "variants", rank: 3, Kinds: []mirror.Kind{mirror.KindProductVariant},
+	Scopes: []string{"read_products", "read_inventory", "read_locations"},
+	Page: func(ctx context.Context, c *Client, in Range, cursor string) (Page, error) {
+		return listVariants(ctx, c, cursor, in.search())
 	},
 })
 
@@ -91,6 +92,18 @@ func listVariants(ctx context.Context, c *Client, cursor string, search *string)
 		return nil
 	})
 }
+
+var _ = registerScan(Scan{
+	Name: "variants", rank: 3, Kind: mirror.KindProductVariant, Scopes: []string{"read_products"},
+	Page: func(ctx context.Context, c *Client, cursor string) (ScanPage, error) {
+		q := c.query()
+		data, err := admin.ScanVariants(ctx, q, cursorOf(cursor))
+		if err != nil {
+			return ScanPage{}, err
+		}
+		return scanPage(q, data.ProductVariants.Nodes, data.ProductVariants.PageInfo, stampOf)
+	},
+})
 
 var _ = registerRead(mirror.ReadVariant, reader{
 	kind: mirror.KindProductVariant, max: 100, objects: []string{"ProductVariant"},

@@ -545,6 +545,8 @@ var faultSentences = map[string]string{
 	"timeout":           "Share of requests not answered for ten seconds, then 504, without effect.",
 	"answer_lost":       "Share of requests that take effect and are answered 502 or by a reset connection.",
 	"deny":              "Fields answered with ACCESS_DENIED, as if a scope were missing, one a line: Product.variants, QueryRoot.orders.",
+	"null":              "Types whose objects are null to who asks by id, without an error, one a line: Product, DiscountNode.",
+	"unfiltered":        "Fields that searches know no more, one a line: they warn and find everything.",
 	"slow":              "How long every answer takes; from ten seconds on it is 504, without effect.",
 	"slow_pages":        "How long answers with a page of a list take besides.",
 	"totals_lag":        "How long totalInventory shows what it was.",

@@ -44,6 +44,8 @@ type Faults struct {
 	Timeout     float64  `json:"timeout,omitempty"`           // Share not answered for ten seconds, then 504, without effect.
 	AnswerLost  float64  `json:"answer_lost,omitempty"`       // Share that take effect and are answered 502 or by a reset.
 	Deny        []string `json:"deny,omitempty"`              // Fields answered with ACCESS_DENIED, like Product.variants.
+	Null        []string `json:"null,omitempty"`              // Types whose objects are null to who asks by id, without an error, like Product.
+	Unfiltered  []string `json:"unfiltered,omitempty"`        // Fields that searches know no more: they warn and find everything.
 	Slow        Duration `json:"slow,omitempty"`              // How long every answer takes.
 	SlowPages   Duration `json:"slow_pages,omitempty"`        // How long answers with a page of a list take besides.
 	TotalsLag   Duration `json:"totals_lag,omitempty"`        // How long totalInventory shows what it was.
@@ -102,7 +104,7 @@ func (s *Simulator) patchFaults(body []byte) (Faults, error) {
 	defer s.faultsMu.Unlock()
 	changed := s.faults
 	// Replaced as a whole; decoding would write into what is in force.
-	changed.Lose, changed.Deny = nil, nil
+	changed.Lose, changed.Deny, changed.Null, changed.Unfiltered = nil, nil, nil, nil
 	if err := decodeStrictly(body, &changed); err != nil {
 		return Faults{}, fmt.Errorf("faults: %w; GET /_sim/faults/all names those there are", err)
 	}
@@ -111,6 +113,12 @@ func (s *Simulator) patchFaults(body []byte) (Faults, error) {
 	}
 	if changed.Deny == nil {
 		changed.Deny = s.faults.Deny
+	}
+	if changed.Null == nil {
+		changed.Null = s.faults.Null
+	}
+	if changed.Unfiltered == nil {
+		changed.Unfiltered = s.faults.Unfiltered
 	}
 	if err := changed.check(); err != nil {
 		return Faults{}, err
@@ -159,6 +167,11 @@ func (f Faults) check() error {
 		typename, field, _ := strings.Cut(name, ".")
 		if objectTypes[typename][field] == nil {
 			return fmt.Errorf("faults: deny %q: no such field; write it like Product.variants", name)
+		}
+	}
+	for _, name := range f.Null {
+		if objectTypes[name] == nil {
+			return fmt.Errorf("faults: null %q: no such type; write it like Product", name)
 		}
 	}
 	return nil

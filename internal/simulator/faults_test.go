@@ -71,7 +71,7 @@ func TestFaultsAreSetOverHTTP(t *testing.T) {
 	if len(f.Deny) != 1 || time.Duration(f.Skew) != -2*time.Hour || f.Stale != 0.5 || time.Duration(f.TokenLife) != 3*time.Minute || f.Reset != 0.5 {
 		t.Errorf("faults %+v", f)
 	}
-	for _, bad := range []string{`{"late":1.5}`, `{"lose":{"*":2}}`, `{"slow_pages":"-1s"}`, `{"deny":["Product.nothing"]}`, `{"deny":["nothing"]}`} {
+	for _, bad := range []string{`{"late":1.5}`, `{"lose":{"*":2}}`, `{"slow_pages":"-1s"}`, `{"deny":["Product.nothing"]}`, `{"deny":["nothing"]}`, `{"null":["Nothing"]}`} {
 		if status := set(bad); status != http.StatusBadRequest {
 			t.Errorf("%s: status %d", bad, status)
 		}
@@ -79,6 +79,27 @@ func TestFaultsAreSetOverHTTP(t *testing.T) {
 	if status := set(`{"deny":[]}`); status != http.StatusOK || len(w.Faults().Deny) != 0 {
 		t.Errorf("status %d, still denied: %v", status, w.Faults().Deny)
 	}
+}
+
+// TestTypesMayBecomeNullAndSearchesForgetFields are the faults by which a mirror
+// loses records that live, or reads more than it asked for.
+func TestTypesMayBecomeNullAndSearchesForgetFields(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 5}, nil)
+	c := w.client(allScopes...)
+	p := w.firstProduct()
+	var discount *simulator.Discount
+	for discount = range w.shop.Discounts.All() {
+		break
+	}
+	w.SetFaults(simulator.Faults{Null: []string{"Product", "DiscountNode"}, Unfiltered: []string{"updated_at"}})
+	c.expect(`{"nodes":[null],"product":null,"discountNode":null}`,
+		`query($p: ID!, $d: ID!) { nodes(ids: [$p]) { id } product(id: $p) { id } discountNode(id: $d) { id } }`, "p", p.GID(), "d", discount.GID())
+	answer := c.ask(`{ products(first: 10, query: "updated_at:>='2100-01-01T00:00:00Z' status:ACTIVE") { nodes { id } } }`)
+	if len(answer.Extensions.Search) != 1 || len(answer.Extensions.Search[0].Warnings) != 1 || !strings.Contains(string(answer.Data), "gid:") {
+		t.Errorf("a search by a field that is unknown now found %s with the report %+v", answer.Data, answer.Extensions.Search)
+	}
+	w.SetFaults(simulator.Faults{})
+	c.expect(`{"product":{"id":"`+p.GID()+`"}}`, `query($p: ID!) { product(id: $p) { id } }`, "p", p.GID())
 }
 
 func TestWebhooksComeHoursLate(t *testing.T) {

@@ -35,7 +35,8 @@ func (s *Shop) execute(ctx context.Context, access Access, op *graph.Operation) 
 // query is a call that begins now, under the faults of now.
 func (s *Shop) query(access Access) *query {
 	faults := s.sim.Faults()
-	return &query{shop: s, access: access, indexed: access.Now.Add(-time.Duration(faults.IndexLag)), deny: faults.Deny}
+	return &query{shop: s, access: access, indexed: access.Now.Add(-time.Duration(faults.IndexLag)),
+		deny: faults.Deny, null: faults.Null, unfiltered: faults.Unfiltered}
 }
 
 func (q *query) execute(ctx context.Context, op *graph.Operation) graph.Result {
@@ -62,8 +63,10 @@ type query struct {
 	// indexed is how far the search index has come: what changed later is
 	// missing from searches.
 	indexed time.Time
-	deny    []string // As in Faults.
-	paged   bool     // It showed a page of a list.
+
+	deny, null, unfiltered []string // As in Faults.
+
+	paged bool // It showed a page of a list.
 }
 
 // resolver answers one field of a value.
@@ -213,11 +216,16 @@ func (l list[T]) keep(q *query, args map[string]any) (keep func(T) bool, report 
 
 // fields are all filters of the list.
 func (l list[T]) fields(q *query) map[string]graph.Filter[T] {
-	if l.more == nil {
+	if l.more == nil && len(q.unfiltered) == 0 {
 		return l.filters
 	}
 	out := maps.Clone(l.filters)
-	maps.Copy(out, l.more(q))
+	if l.more != nil {
+		maps.Copy(out, l.more(q))
+	}
+	for _, field := range q.unfiltered {
+		delete(out, field)
+	}
 	return out
 }
 
@@ -353,7 +361,7 @@ func (l list[T]) find(q *query, args map[string]any) (any, error) {
 // get is the object of a number, or nil.
 func (l list[T]) get(q *query, id int64) any {
 	row, ok := l.index(q.shop).Get(id)
-	if !ok || l.visible != nil && !l.visible(q, row) {
+	if !ok || l.visible != nil && !l.visible(q, row) || slices.Contains(q.null, l.typename) {
 		return nil
 	}
 	return q.object(l.typename, row)

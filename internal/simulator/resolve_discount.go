@@ -22,7 +22,7 @@ func (q *query) findDiscount(args map[string]any) (any, error) {
 // there is none of the kind that its id speaks of.
 func (q *query) discount(typename, kind string, id int64) any {
 	d, ok := q.shop.Discounts.Get(id)
-	if !ok || kind != "DiscountNode" && (kind == typeDiscountAutomatic) != d.Automatic() {
+	if !ok || slices.Contains(q.null, "DiscountNode") || kind != "DiscountNode" && (kind == typeDiscountAutomatic) != d.Automatic() {
 		return nil
 	}
 	return q.object(typename, d)

@@ -2042,6 +2042,18 @@ type CollectionIDPageNodesCollection struct {
 // GetId returns CollectionIDPageNodesCollection.Id, and is useful for accessing the field via an interface.
 func (v *CollectionIDPageNodesCollection) GetId() mirror.GID { return v.Id }
 
+// CollectionStamp includes the GraphQL fields of Collection requested by the fragment CollectionStamp.
+type CollectionStamp struct {
+	Id        mirror.GID  `json:"id"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetId returns CollectionStamp.Id, and is useful for accessing the field via an interface.
+func (v *CollectionStamp) GetId() mirror.GID { return v.Id }
+
+// GetUpdatedAt returns CollectionStamp.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *CollectionStamp) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
 // CountCollectionsResponse is returned by CountCollections on success.
 type CountCollectionsResponse struct {
 	CollectionsCount *CountFields `json:"collectionsCount"`
@@ -3091,6 +3103,338 @@ func (v *DiscountFieldsDiscountDiscountCodeFreeShipping) __premarshalJSON() (*__
 	return &retval, nil
 }
 
+// DiscountStamp includes the GraphQL fields of DiscountNode requested by the fragment DiscountStamp.
+type DiscountStamp struct {
+	Id       mirror.GID            `json:"id"`
+	Discount DiscountStampDiscount `json:"-"`
+}
+
+// GetId returns DiscountStamp.Id, and is useful for accessing the field via an interface.
+func (v *DiscountStamp) GetId() mirror.GID { return v.Id }
+
+// GetDiscount returns DiscountStamp.Discount, and is useful for accessing the field via an interface.
+func (v *DiscountStamp) GetDiscount() DiscountStampDiscount { return v.Discount }
+
+func (v *DiscountStamp) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*DiscountStamp
+		Discount json.RawMessage `json:"discount"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.DiscountStamp = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Discount
+		src := firstPass.Discount
+		if len(src) != 0 && string(src) != "null" {
+			err = __unmarshalDiscountStampDiscount(
+				src, dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal DiscountStamp.Discount: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalDiscountStamp struct {
+	Id mirror.GID `json:"id"`
+
+	Discount json.RawMessage `json:"discount"`
+}
+
+func (v *DiscountStamp) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *DiscountStamp) __premarshalJSON() (*__premarshalDiscountStamp, error) {
+	var retval __premarshalDiscountStamp
+
+	retval.Id = v.Id
+	{
+
+		dst := &retval.Discount
+		src := v.Discount
+		var err error
+		*dst, err = __marshalDiscountStampDiscount(
+			&src)
+		if err != nil {
+			return nil, fmt.Errorf(
+				"unable to marshal DiscountStamp.Discount: %w", err)
+		}
+	}
+	return &retval, nil
+}
+
+// DiscountStampDiscount includes the requested fields of the GraphQL interface Discount.
+//
+// DiscountStampDiscount is implemented by the following types:
+// DiscountStampDiscountDiscountAutomaticApp
+// DiscountStampDiscountDiscountAutomaticBasic
+// DiscountStampDiscountDiscountAutomaticBxgy
+// DiscountStampDiscountDiscountAutomaticFreeShipping
+// DiscountStampDiscountDiscountCodeApp
+// DiscountStampDiscountDiscountCodeBasic
+// DiscountStampDiscountDiscountCodeBxgy
+// DiscountStampDiscountDiscountCodeFreeShipping
+type DiscountStampDiscount interface {
+	implementsGraphQLInterfaceDiscountStampDiscount()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+}
+
+func (v *DiscountStampDiscountDiscountAutomaticApp) implementsGraphQLInterfaceDiscountStampDiscount() {
+}
+func (v *DiscountStampDiscountDiscountAutomaticBasic) implementsGraphQLInterfaceDiscountStampDiscount() {
+}
+func (v *DiscountStampDiscountDiscountAutomaticBxgy) implementsGraphQLInterfaceDiscountStampDiscount() {
+}
+func (v *DiscountStampDiscountDiscountAutomaticFreeShipping) implementsGraphQLInterfaceDiscountStampDiscount() {
+}
+func (v *DiscountStampDiscountDiscountCodeApp) implementsGraphQLInterfaceDiscountStampDiscount()   {}
+func (v *DiscountStampDiscountDiscountCodeBasic) implementsGraphQLInterfaceDiscountStampDiscount() {}
+func (v *DiscountStampDiscountDiscountCodeBxgy) implementsGraphQLInterfaceDiscountStampDiscount()  {}
+func (v *DiscountStampDiscountDiscountCodeFreeShipping) implementsGraphQLInterfaceDiscountStampDiscount() {
+}
+
+func __unmarshalDiscountStampDiscount(b []byte, v *DiscountStampDiscount) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "DiscountAutomaticApp":
+		*v = new(DiscountStampDiscountDiscountAutomaticApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBasic":
+		*v = new(DiscountStampDiscountDiscountAutomaticBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticBxgy":
+		*v = new(DiscountStampDiscountDiscountAutomaticBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountAutomaticFreeShipping":
+		*v = new(DiscountStampDiscountDiscountAutomaticFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeApp":
+		*v = new(DiscountStampDiscountDiscountCodeApp)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBasic":
+		*v = new(DiscountStampDiscountDiscountCodeBasic)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeBxgy":
+		*v = new(DiscountStampDiscountDiscountCodeBxgy)
+		return json.Unmarshal(b, *v)
+	case "DiscountCodeFreeShipping":
+		*v = new(DiscountStampDiscountDiscountCodeFreeShipping)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing Discount.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for DiscountStampDiscount: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalDiscountStampDiscount(v *DiscountStampDiscount) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *DiscountStampDiscountDiscountAutomaticApp:
+		typename = "DiscountAutomaticApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DiscountStampDiscountDiscountAutomaticApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *DiscountStampDiscountDiscountAutomaticBasic:
+		typename = "DiscountAutomaticBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DiscountStampDiscountDiscountAutomaticBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *DiscountStampDiscountDiscountAutomaticBxgy:
+		typename = "DiscountAutomaticBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DiscountStampDiscountDiscountAutomaticBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *DiscountStampDiscountDiscountAutomaticFreeShipping:
+		typename = "DiscountAutomaticFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DiscountStampDiscountDiscountAutomaticFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case *DiscountStampDiscountDiscountCodeApp:
+		typename = "DiscountCodeApp"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DiscountStampDiscountDiscountCodeApp
+		}{typename, v}
+		return json.Marshal(result)
+	case *DiscountStampDiscountDiscountCodeBasic:
+		typename = "DiscountCodeBasic"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DiscountStampDiscountDiscountCodeBasic
+		}{typename, v}
+		return json.Marshal(result)
+	case *DiscountStampDiscountDiscountCodeBxgy:
+		typename = "DiscountCodeBxgy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DiscountStampDiscountDiscountCodeBxgy
+		}{typename, v}
+		return json.Marshal(result)
+	case *DiscountStampDiscountDiscountCodeFreeShipping:
+		typename = "DiscountCodeFreeShipping"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DiscountStampDiscountDiscountCodeFreeShipping
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for DiscountStampDiscount: "%T"`, v)
+	}
+}
+
+// DiscountStampDiscountDiscountAutomaticApp includes the requested fields of the GraphQL type DiscountAutomaticApp.
+type DiscountStampDiscountDiscountAutomaticApp struct {
+	Typename  *string     `json:"__typename"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetTypename returns DiscountStampDiscountDiscountAutomaticApp.Typename, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountAutomaticApp) GetTypename() *string { return v.Typename }
+
+// GetUpdatedAt returns DiscountStampDiscountDiscountAutomaticApp.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountAutomaticApp) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// DiscountStampDiscountDiscountAutomaticBasic includes the requested fields of the GraphQL type DiscountAutomaticBasic.
+type DiscountStampDiscountDiscountAutomaticBasic struct {
+	Typename  *string     `json:"__typename"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetTypename returns DiscountStampDiscountDiscountAutomaticBasic.Typename, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountAutomaticBasic) GetTypename() *string { return v.Typename }
+
+// GetUpdatedAt returns DiscountStampDiscountDiscountAutomaticBasic.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountAutomaticBasic) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// DiscountStampDiscountDiscountAutomaticBxgy includes the requested fields of the GraphQL type DiscountAutomaticBxgy.
+type DiscountStampDiscountDiscountAutomaticBxgy struct {
+	Typename  *string     `json:"__typename"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetTypename returns DiscountStampDiscountDiscountAutomaticBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountAutomaticBxgy) GetTypename() *string { return v.Typename }
+
+// GetUpdatedAt returns DiscountStampDiscountDiscountAutomaticBxgy.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountAutomaticBxgy) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// DiscountStampDiscountDiscountAutomaticFreeShipping includes the requested fields of the GraphQL type DiscountAutomaticFreeShipping.
+type DiscountStampDiscountDiscountAutomaticFreeShipping struct {
+	Typename  *string     `json:"__typename"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetTypename returns DiscountStampDiscountDiscountAutomaticFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountAutomaticFreeShipping) GetTypename() *string { return v.Typename }
+
+// GetUpdatedAt returns DiscountStampDiscountDiscountAutomaticFreeShipping.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountAutomaticFreeShipping) GetUpdatedAt() mirror.Time {
+	return v.UpdatedAt
+}
+
+// DiscountStampDiscountDiscountCodeApp includes the requested fields of the GraphQL type DiscountCodeApp.
+type DiscountStampDiscountDiscountCodeApp struct {
+	Typename  *string     `json:"__typename"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetTypename returns DiscountStampDiscountDiscountCodeApp.Typename, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountCodeApp) GetTypename() *string { return v.Typename }
+
+// GetUpdatedAt returns DiscountStampDiscountDiscountCodeApp.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountCodeApp) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// DiscountStampDiscountDiscountCodeBasic includes the requested fields of the GraphQL type DiscountCodeBasic.
+type DiscountStampDiscountDiscountCodeBasic struct {
+	Typename  *string     `json:"__typename"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetTypename returns DiscountStampDiscountDiscountCodeBasic.Typename, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountCodeBasic) GetTypename() *string { return v.Typename }
+
+// GetUpdatedAt returns DiscountStampDiscountDiscountCodeBasic.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountCodeBasic) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// DiscountStampDiscountDiscountCodeBxgy includes the requested fields of the GraphQL type DiscountCodeBxgy.
+type DiscountStampDiscountDiscountCodeBxgy struct {
+	Typename  *string     `json:"__typename"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetTypename returns DiscountStampDiscountDiscountCodeBxgy.Typename, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountCodeBxgy) GetTypename() *string { return v.Typename }
+
+// GetUpdatedAt returns DiscountStampDiscountDiscountCodeBxgy.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountCodeBxgy) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
+// DiscountStampDiscountDiscountCodeFreeShipping includes the requested fields of the GraphQL type DiscountCodeFreeShipping.
+type DiscountStampDiscountDiscountCodeFreeShipping struct {
+	Typename  *string     `json:"__typename"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetTypename returns DiscountStampDiscountDiscountCodeFreeShipping.Typename, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountCodeFreeShipping) GetTypename() *string { return v.Typename }
+
+// GetUpdatedAt returns DiscountStampDiscountDiscountCodeFreeShipping.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *DiscountStampDiscountDiscountCodeFreeShipping) GetUpdatedAt() mirror.Time {
+	return v.UpdatedAt
+}
+
 // Cost: gets 1 + value 3 + items (products(100) 11 + variants(100) 11 + 1) 23 = 27.
 type GetsFields struct {
 	Value GetsFieldsValueDiscountCustomerGetsValue `json:"-"`
@@ -3826,6 +4170,18 @@ type ItemFieldsUnitCostMoneyV2 struct {
 // GetAmount returns ItemFieldsUnitCostMoneyV2.Amount, and is useful for accessing the field via an interface.
 func (v *ItemFieldsUnitCostMoneyV2) GetAmount() mirror.Decimal { return v.Amount }
 
+// ItemStamp includes the GraphQL fields of InventoryItem requested by the fragment ItemStamp.
+type ItemStamp struct {
+	Id        mirror.GID  `json:"id"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetId returns ItemStamp.Id, and is useful for accessing the field via an interface.
+func (v *ItemStamp) GetId() mirror.GID { return v.Id }
+
+// GetUpdatedAt returns ItemStamp.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ItemStamp) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
 // ItemVariantPage includes the GraphQL fields of ProductVariantConnection requested by the fragment ItemVariantPage.
 type ItemVariantPage struct {
 	Nodes    []ItemVariantPageNodesProductVariant `json:"nodes"`
@@ -4085,6 +4441,30 @@ func (v *LevelPage) GetNodes() []LevelFields { return v.Nodes }
 
 // GetPageInfo returns LevelPage.PageInfo, and is useful for accessing the field via an interface.
 func (v *LevelPage) GetPageInfo() PageEnd { return v.PageInfo }
+
+// LevelStampPage includes the GraphQL fields of InventoryLevelConnection requested by the fragment LevelStampPage.
+type LevelStampPage struct {
+	Nodes    []LevelStampPageNodesInventoryLevel `json:"nodes"`
+	PageInfo PageEnd                             `json:"pageInfo"`
+}
+
+// GetNodes returns LevelStampPage.Nodes, and is useful for accessing the field via an interface.
+func (v *LevelStampPage) GetNodes() []LevelStampPageNodesInventoryLevel { return v.Nodes }
+
+// GetPageInfo returns LevelStampPage.PageInfo, and is useful for accessing the field via an interface.
+func (v *LevelStampPage) GetPageInfo() PageEnd { return v.PageInfo }
+
+// LevelStampPageNodesInventoryLevel includes the requested fields of the GraphQL type InventoryLevel.
+type LevelStampPageNodesInventoryLevel struct {
+	Id        mirror.GID  `json:"id"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetId returns LevelStampPageNodesInventoryLevel.Id, and is useful for accessing the field via an interface.
+func (v *LevelStampPageNodesInventoryLevel) GetId() mirror.GID { return v.Id }
+
+// GetUpdatedAt returns LevelStampPageNodesInventoryLevel.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *LevelStampPageNodesInventoryLevel) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
 
 // LineItemFields includes the GraphQL fields of LineItem requested by the fragment LineItemFields.
 type LineItemFields struct {
@@ -7510,6 +7890,18 @@ func (v *OrderFields) __premarshalJSON() (*__premarshalOrderFields, error) {
 	return &retval, nil
 }
 
+// OrderStamp includes the GraphQL fields of Order requested by the fragment OrderStamp.
+type OrderStamp struct {
+	Id        mirror.GID  `json:"id"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetId returns OrderStamp.Id, and is useful for accessing the field via an interface.
+func (v *OrderStamp) GetId() mirror.GID { return v.Id }
+
+// GetUpdatedAt returns OrderStamp.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *OrderStamp) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
 // PageEnd includes the GraphQL fields of PageInfo requested by the fragment PageEnd.
 type PageEnd struct {
 	HasNextPage bool    `json:"hasNextPage"`
@@ -8174,6 +8566,18 @@ type ProductIDPageNodesProduct struct {
 // GetId returns ProductIDPageNodesProduct.Id, and is useful for accessing the field via an interface.
 func (v *ProductIDPageNodesProduct) GetId() mirror.GID { return v.Id }
 
+// ProductStamp includes the GraphQL fields of Product requested by the fragment ProductStamp.
+type ProductStamp struct {
+	Id        mirror.GID  `json:"id"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetId returns ProductStamp.Id, and is useful for accessing the field via an interface.
+func (v *ProductStamp) GetId() mirror.GID { return v.Id }
+
+// GetUpdatedAt returns ProductStamp.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *ProductStamp) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
 // ReadBulkResponse is returned by ReadBulk on success.
 type ReadBulkResponse struct {
 	BulkOperation *BulkFields `json:"bulkOperation"`
@@ -8597,6 +9001,18 @@ func (v *ReadCollectionsResponse) __premarshalJSON() (*__premarshalReadCollectio
 	}
 	return &retval, nil
 }
+
+// ReadDiscountBesideResponse is returned by ReadDiscountBeside on success.
+type ReadDiscountBesideResponse struct {
+	DiscountNode *DiscountFields `json:"discountNode"`
+	Witness      *DiscountFields `json:"witness"`
+}
+
+// GetDiscountNode returns ReadDiscountBesideResponse.DiscountNode, and is useful for accessing the field via an interface.
+func (v *ReadDiscountBesideResponse) GetDiscountNode() *DiscountFields { return v.DiscountNode }
+
+// GetWitness returns ReadDiscountBesideResponse.Witness, and is useful for accessing the field via an interface.
+func (v *ReadDiscountBesideResponse) GetWitness() *DiscountFields { return v.Witness }
 
 // ReadDiscountResponse is returned by ReadDiscount on success.
 type ReadDiscountResponse struct {
@@ -11299,6 +11715,158 @@ func (v *ReadVariantsResponse) __premarshalJSON() (*__premarshalReadVariantsResp
 	return &retval, nil
 }
 
+// ScanCollectionsCollectionsCollectionConnection includes the requested fields of the GraphQL type CollectionConnection.
+type ScanCollectionsCollectionsCollectionConnection struct {
+	Nodes    []CollectionStamp `json:"nodes"`
+	PageInfo PageEnd           `json:"pageInfo"`
+}
+
+// GetNodes returns ScanCollectionsCollectionsCollectionConnection.Nodes, and is useful for accessing the field via an interface.
+func (v *ScanCollectionsCollectionsCollectionConnection) GetNodes() []CollectionStamp { return v.Nodes }
+
+// GetPageInfo returns ScanCollectionsCollectionsCollectionConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *ScanCollectionsCollectionsCollectionConnection) GetPageInfo() PageEnd { return v.PageInfo }
+
+// ScanCollectionsResponse is returned by ScanCollections on success.
+type ScanCollectionsResponse struct {
+	Collections ScanCollectionsCollectionsCollectionConnection `json:"collections"`
+}
+
+// GetCollections returns ScanCollectionsResponse.Collections, and is useful for accessing the field via an interface.
+func (v *ScanCollectionsResponse) GetCollections() ScanCollectionsCollectionsCollectionConnection {
+	return v.Collections
+}
+
+// ScanDiscountsDiscountNodesDiscountNodeConnection includes the requested fields of the GraphQL type DiscountNodeConnection.
+type ScanDiscountsDiscountNodesDiscountNodeConnection struct {
+	Nodes    []DiscountStamp `json:"nodes"`
+	PageInfo PageEnd         `json:"pageInfo"`
+}
+
+// GetNodes returns ScanDiscountsDiscountNodesDiscountNodeConnection.Nodes, and is useful for accessing the field via an interface.
+func (v *ScanDiscountsDiscountNodesDiscountNodeConnection) GetNodes() []DiscountStamp { return v.Nodes }
+
+// GetPageInfo returns ScanDiscountsDiscountNodesDiscountNodeConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *ScanDiscountsDiscountNodesDiscountNodeConnection) GetPageInfo() PageEnd { return v.PageInfo }
+
+// ScanDiscountsResponse is returned by ScanDiscounts on success.
+type ScanDiscountsResponse struct {
+	DiscountNodes ScanDiscountsDiscountNodesDiscountNodeConnection `json:"discountNodes"`
+}
+
+// GetDiscountNodes returns ScanDiscountsResponse.DiscountNodes, and is useful for accessing the field via an interface.
+func (v *ScanDiscountsResponse) GetDiscountNodes() ScanDiscountsDiscountNodesDiscountNodeConnection {
+	return v.DiscountNodes
+}
+
+// ScanItemsInventoryItemsInventoryItemConnection includes the requested fields of the GraphQL type InventoryItemConnection.
+type ScanItemsInventoryItemsInventoryItemConnection struct {
+	Nodes    []ItemStamp `json:"nodes"`
+	PageInfo PageEnd     `json:"pageInfo"`
+}
+
+// GetNodes returns ScanItemsInventoryItemsInventoryItemConnection.Nodes, and is useful for accessing the field via an interface.
+func (v *ScanItemsInventoryItemsInventoryItemConnection) GetNodes() []ItemStamp { return v.Nodes }
+
+// GetPageInfo returns ScanItemsInventoryItemsInventoryItemConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *ScanItemsInventoryItemsInventoryItemConnection) GetPageInfo() PageEnd { return v.PageInfo }
+
+// ScanItemsResponse is returned by ScanItems on success.
+type ScanItemsResponse struct {
+	InventoryItems ScanItemsInventoryItemsInventoryItemConnection `json:"inventoryItems"`
+}
+
+// GetInventoryItems returns ScanItemsResponse.InventoryItems, and is useful for accessing the field via an interface.
+func (v *ScanItemsResponse) GetInventoryItems() ScanItemsInventoryItemsInventoryItemConnection {
+	return v.InventoryItems
+}
+
+// ScanLevelsLocation includes the requested fields of the GraphQL type Location.
+type ScanLevelsLocation struct {
+	IsActive        bool           `json:"isActive"`
+	InventoryLevels LevelStampPage `json:"inventoryLevels"`
+}
+
+// GetIsActive returns ScanLevelsLocation.IsActive, and is useful for accessing the field via an interface.
+func (v *ScanLevelsLocation) GetIsActive() bool { return v.IsActive }
+
+// GetInventoryLevels returns ScanLevelsLocation.InventoryLevels, and is useful for accessing the field via an interface.
+func (v *ScanLevelsLocation) GetInventoryLevels() LevelStampPage { return v.InventoryLevels }
+
+// ScanLevelsResponse is returned by ScanLevels on success.
+type ScanLevelsResponse struct {
+	Location *ScanLevelsLocation `json:"location"`
+}
+
+// GetLocation returns ScanLevelsResponse.Location, and is useful for accessing the field via an interface.
+func (v *ScanLevelsResponse) GetLocation() *ScanLevelsLocation { return v.Location }
+
+// ScanOrdersOrdersOrderConnection includes the requested fields of the GraphQL type OrderConnection.
+type ScanOrdersOrdersOrderConnection struct {
+	Nodes    []OrderStamp `json:"nodes"`
+	PageInfo PageEnd      `json:"pageInfo"`
+}
+
+// GetNodes returns ScanOrdersOrdersOrderConnection.Nodes, and is useful for accessing the field via an interface.
+func (v *ScanOrdersOrdersOrderConnection) GetNodes() []OrderStamp { return v.Nodes }
+
+// GetPageInfo returns ScanOrdersOrdersOrderConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *ScanOrdersOrdersOrderConnection) GetPageInfo() PageEnd { return v.PageInfo }
+
+// ScanOrdersResponse is returned by ScanOrders on success.
+type ScanOrdersResponse struct {
+	Orders ScanOrdersOrdersOrderConnection `json:"orders"`
+}
+
+// GetOrders returns ScanOrdersResponse.Orders, and is useful for accessing the field via an interface.
+func (v *ScanOrdersResponse) GetOrders() ScanOrdersOrdersOrderConnection { return v.Orders }
+
+// ScanProductsProductsProductConnection includes the requested fields of the GraphQL type ProductConnection.
+type ScanProductsProductsProductConnection struct {
+	Nodes    []ProductStamp `json:"nodes"`
+	PageInfo PageEnd        `json:"pageInfo"`
+}
+
+// GetNodes returns ScanProductsProductsProductConnection.Nodes, and is useful for accessing the field via an interface.
+func (v *ScanProductsProductsProductConnection) GetNodes() []ProductStamp { return v.Nodes }
+
+// GetPageInfo returns ScanProductsProductsProductConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *ScanProductsProductsProductConnection) GetPageInfo() PageEnd { return v.PageInfo }
+
+// ScanProductsResponse is returned by ScanProducts on success.
+type ScanProductsResponse struct {
+	Products ScanProductsProductsProductConnection `json:"products"`
+}
+
+// GetProducts returns ScanProductsResponse.Products, and is useful for accessing the field via an interface.
+func (v *ScanProductsResponse) GetProducts() ScanProductsProductsProductConnection { return v.Products }
+
+// ScanVariantsProductVariantsProductVariantConnection includes the requested fields of the GraphQL type ProductVariantConnection.
+type ScanVariantsProductVariantsProductVariantConnection struct {
+	Nodes    []VariantStamp `json:"nodes"`
+	PageInfo PageEnd        `json:"pageInfo"`
+}
+
+// GetNodes returns ScanVariantsProductVariantsProductVariantConnection.Nodes, and is useful for accessing the field via an interface.
+func (v *ScanVariantsProductVariantsProductVariantConnection) GetNodes() []VariantStamp {
+	return v.Nodes
+}
+
+// GetPageInfo returns ScanVariantsProductVariantsProductVariantConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *ScanVariantsProductVariantsProductVariantConnection) GetPageInfo() PageEnd {
+	return v.PageInfo
+}
+
+// ScanVariantsResponse is returned by ScanVariants on success.
+type ScanVariantsResponse struct {
+	ProductVariants ScanVariantsProductVariantsProductVariantConnection `json:"productVariants"`
+}
+
+// GetProductVariants returns ScanVariantsResponse.ProductVariants, and is useful for accessing the field via an interface.
+func (v *ScanVariantsResponse) GetProductVariants() ScanVariantsProductVariantsProductVariantConnection {
+	return v.ProductVariants
+}
+
 // ShopFields includes the GraphQL fields of Shop requested by the fragment ShopFields.
 type ShopFields struct {
 	Id              mirror.GID              `json:"id"`
@@ -11868,6 +12436,18 @@ func (v *VariantPage) GetNodes() []VariantFields { return v.Nodes }
 // GetPageInfo returns VariantPage.PageInfo, and is useful for accessing the field via an interface.
 func (v *VariantPage) GetPageInfo() PageEnd { return v.PageInfo }
 
+// VariantStamp includes the GraphQL fields of ProductVariant requested by the fragment VariantStamp.
+type VariantStamp struct {
+	Id        mirror.GID  `json:"id"`
+	UpdatedAt mirror.Time `json:"updatedAt"`
+}
+
+// GetId returns VariantStamp.Id, and is useful for accessing the field via an interface.
+func (v *VariantStamp) GetId() mirror.GID { return v.Id }
+
+// GetUpdatedAt returns VariantStamp.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *VariantStamp) GetUpdatedAt() mirror.Time { return v.UpdatedAt }
+
 // __CancelBulkInput is used internally by genqlient
 type __CancelBulkInput struct {
 	Id mirror.GID `json:"id"`
@@ -12180,6 +12760,18 @@ type __ReadCollectionsInput struct {
 // GetIds returns __ReadCollectionsInput.Ids, and is useful for accessing the field via an interface.
 func (v *__ReadCollectionsInput) GetIds() []mirror.GID { return v.Ids }
 
+// __ReadDiscountBesideInput is used internally by genqlient
+type __ReadDiscountBesideInput struct {
+	Id      mirror.GID `json:"id"`
+	Witness mirror.GID `json:"witness"`
+}
+
+// GetId returns __ReadDiscountBesideInput.Id, and is useful for accessing the field via an interface.
+func (v *__ReadDiscountBesideInput) GetId() mirror.GID { return v.Id }
+
+// GetWitness returns __ReadDiscountBesideInput.Witness, and is useful for accessing the field via an interface.
+func (v *__ReadDiscountBesideInput) GetWitness() mirror.GID { return v.Witness }
+
 // __ReadDiscountInput is used internally by genqlient
 type __ReadDiscountInput struct {
 	Id mirror.GID `json:"id"`
@@ -12243,6 +12835,66 @@ type __ReadVariantsInput struct {
 
 // GetIds returns __ReadVariantsInput.Ids, and is useful for accessing the field via an interface.
 func (v *__ReadVariantsInput) GetIds() []mirror.GID { return v.Ids }
+
+// __ScanCollectionsInput is used internally by genqlient
+type __ScanCollectionsInput struct {
+	After *string `json:"after"`
+}
+
+// GetAfter returns __ScanCollectionsInput.After, and is useful for accessing the field via an interface.
+func (v *__ScanCollectionsInput) GetAfter() *string { return v.After }
+
+// __ScanDiscountsInput is used internally by genqlient
+type __ScanDiscountsInput struct {
+	After *string `json:"after"`
+}
+
+// GetAfter returns __ScanDiscountsInput.After, and is useful for accessing the field via an interface.
+func (v *__ScanDiscountsInput) GetAfter() *string { return v.After }
+
+// __ScanItemsInput is used internally by genqlient
+type __ScanItemsInput struct {
+	After *string `json:"after"`
+}
+
+// GetAfter returns __ScanItemsInput.After, and is useful for accessing the field via an interface.
+func (v *__ScanItemsInput) GetAfter() *string { return v.After }
+
+// __ScanLevelsInput is used internally by genqlient
+type __ScanLevelsInput struct {
+	Location mirror.GID `json:"location"`
+	After    *string    `json:"after"`
+}
+
+// GetLocation returns __ScanLevelsInput.Location, and is useful for accessing the field via an interface.
+func (v *__ScanLevelsInput) GetLocation() mirror.GID { return v.Location }
+
+// GetAfter returns __ScanLevelsInput.After, and is useful for accessing the field via an interface.
+func (v *__ScanLevelsInput) GetAfter() *string { return v.After }
+
+// __ScanOrdersInput is used internally by genqlient
+type __ScanOrdersInput struct {
+	After *string `json:"after"`
+}
+
+// GetAfter returns __ScanOrdersInput.After, and is useful for accessing the field via an interface.
+func (v *__ScanOrdersInput) GetAfter() *string { return v.After }
+
+// __ScanProductsInput is used internally by genqlient
+type __ScanProductsInput struct {
+	After *string `json:"after"`
+}
+
+// GetAfter returns __ScanProductsInput.After, and is useful for accessing the field via an interface.
+func (v *__ScanProductsInput) GetAfter() *string { return v.After }
+
+// __ScanVariantsInput is used internally by genqlient
+type __ScanVariantsInput struct {
+	After *string `json:"after"`
+}
+
+// GetAfter returns __ScanVariantsInput.After, and is useful for accessing the field via an interface.
+func (v *__ScanVariantsInput) GetAfter() *string { return v.After }
 
 // __StartBulkInput is used internally by genqlient
 type __StartBulkInput struct {
@@ -15120,6 +15772,257 @@ func ReadDiscount(
 	return data_, err_
 }
 
+// The query executed by ReadDiscountBeside.
+const ReadDiscountBeside_Operation = `
+query ReadDiscountBeside ($id: ID!, $witness: ID!) {
+	discountNode(id: $id) {
+		... DiscountFields
+	}
+	witness: discountNode(id: $witness) {
+		... DiscountFields
+	}
+}
+fragment DiscountFields on DiscountNode {
+	id
+	discount {
+		__typename
+		... on DiscountCodeBasic {
+			title
+			startsAt
+			endsAt
+			createdAt
+			updatedAt
+			summary
+			customerGets {
+				... GetsFields
+			}
+			minimumRequirement {
+				__typename
+				... MinimumFields
+			}
+			codes(first: 100) {
+				... CodePage
+			}
+			usageLimit
+		}
+		... on DiscountCodeBxgy {
+			title
+			startsAt
+			endsAt
+			createdAt
+			updatedAt
+			summary
+			customerGets {
+				... GetsFields
+			}
+			codes(first: 100) {
+				... CodePage
+			}
+			usageLimit
+		}
+		... on DiscountCodeFreeShipping {
+			title
+			startsAt
+			endsAt
+			createdAt
+			updatedAt
+			summary
+			minimumRequirement {
+				__typename
+				... MinimumFields
+			}
+			codes(first: 100) {
+				... CodePage
+			}
+			usageLimit
+		}
+		... on DiscountCodeApp {
+			title
+			startsAt
+			endsAt
+			createdAt
+			updatedAt
+			codes(first: 100) {
+				... CodePage
+			}
+			usageLimit
+		}
+		... on DiscountAutomaticBasic {
+			title
+			startsAt
+			endsAt
+			createdAt
+			updatedAt
+			summary
+			customerGets {
+				... GetsFields
+			}
+			minimumRequirement {
+				__typename
+				... MinimumFields
+			}
+		}
+		... on DiscountAutomaticBxgy {
+			title
+			startsAt
+			endsAt
+			createdAt
+			updatedAt
+			summary
+			customerGets {
+				... GetsFields
+			}
+		}
+		... on DiscountAutomaticFreeShipping {
+			title
+			startsAt
+			endsAt
+			createdAt
+			updatedAt
+			summary
+			minimumRequirement {
+				__typename
+				... MinimumFields
+			}
+		}
+		... on DiscountAutomaticApp {
+			title
+			startsAt
+			endsAt
+			createdAt
+			updatedAt
+		}
+	}
+}
+fragment GetsFields on DiscountCustomerGets {
+	value {
+		__typename
+		... on DiscountPercentage {
+			percentage
+		}
+		... on DiscountAmount {
+			... AmountFields
+		}
+		... on DiscountOnQuantity {
+			quantity {
+				quantity
+			}
+			effect {
+				__typename
+				... on DiscountPercentage {
+					percentage
+				}
+				... on DiscountAmount {
+					... AmountFields
+				}
+			}
+		}
+	}
+	items {
+		__typename
+		... on AllDiscountItems {
+			allItems
+		}
+		... on DiscountProducts {
+			products(first: 100) {
+				... ProductIDPage
+			}
+			productVariants(first: 100) {
+				... VariantIDPage
+			}
+		}
+		... on DiscountCollections {
+			collections(first: 100) {
+				... CollectionIDPage
+			}
+		}
+	}
+}
+fragment MinimumFields on DiscountMinimumRequirement {
+	__typename
+	... on DiscountMinimumQuantity {
+		greaterThanOrEqualToQuantity
+	}
+	... on DiscountMinimumSubtotal {
+		greaterThanOrEqualToSubtotal {
+			amount
+			currencyCode
+		}
+	}
+}
+fragment CodePage on DiscountRedeemCodeConnection {
+	nodes {
+		code
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment AmountFields on DiscountAmount {
+	amount {
+		amount
+		currencyCode
+	}
+	appliesOnEachItem
+}
+fragment ProductIDPage on ProductConnection {
+	nodes {
+		id
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment VariantIDPage on ProductVariantConnection {
+	nodes {
+		id
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment CollectionIDPage on CollectionConnection {
+	nodes {
+		id
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost 82. With a discount that is known to live: one answer tells of both.
+func ReadDiscountBeside(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id mirror.GID,
+	witness mirror.GID,
+) (data_ *ReadDiscountBesideResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ReadDiscountBeside",
+		Query:  ReadDiscountBeside_Operation,
+		Variables: &__ReadDiscountBesideInput{
+			Id:      id,
+			Witness: witness,
+		},
+	}
+
+	data_ = &ReadDiscountBesideResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The query executed by ReadItems.
 const ReadItems_Operation = `
 query ReadItems ($ids: [ID!]!) {
@@ -15793,6 +16696,373 @@ func ReadVariants(
 	}
 
 	data_ = &ReadVariantsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ScanCollections.
+const ScanCollections_Operation = `
+query ScanCollections ($after: String) {
+	collections(first: 250, after: $after, sortKey: ID) {
+		nodes {
+			... CollectionStamp
+		}
+		pageInfo {
+			... PageEnd
+		}
+	}
+}
+fragment CollectionStamp on Collection {
+	id
+	updatedAt
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost 13.
+func ScanCollections(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	after *string,
+) (data_ *ScanCollectionsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ScanCollections",
+		Query:  ScanCollections_Operation,
+		Variables: &__ScanCollectionsInput{
+			After: after,
+		},
+	}
+
+	data_ = &ScanCollectionsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ScanDiscounts.
+const ScanDiscounts_Operation = `
+query ScanDiscounts ($after: String) {
+	discountNodes(first: 250, after: $after, sortKey: ID) {
+		nodes {
+			... DiscountStamp
+		}
+		pageInfo {
+			... PageEnd
+		}
+	}
+}
+fragment DiscountStamp on DiscountNode {
+	id
+	discount {
+		__typename
+		... on DiscountCodeBasic {
+			updatedAt
+		}
+		... on DiscountCodeBxgy {
+			updatedAt
+		}
+		... on DiscountCodeFreeShipping {
+			updatedAt
+		}
+		... on DiscountCodeApp {
+			updatedAt
+		}
+		... on DiscountAutomaticBasic {
+			updatedAt
+		}
+		... on DiscountAutomaticBxgy {
+			updatedAt
+		}
+		... on DiscountAutomaticFreeShipping {
+			updatedAt
+		}
+		... on DiscountAutomaticApp {
+			updatedAt
+		}
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost: discountNodes(250) 2 + 11 * 2 = 24. The node itself has no updatedAt.
+func ScanDiscounts(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	after *string,
+) (data_ *ScanDiscountsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ScanDiscounts",
+		Query:  ScanDiscounts_Operation,
+		Variables: &__ScanDiscountsInput{
+			After: after,
+		},
+	}
+
+	data_ = &ScanDiscountsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ScanItems.
+const ScanItems_Operation = `
+query ScanItems ($after: String) {
+	inventoryItems(first: 250, after: $after) {
+		nodes {
+			... ItemStamp
+		}
+		pageInfo {
+			... PageEnd
+		}
+	}
+}
+fragment ItemStamp on InventoryItem {
+	id
+	updatedAt
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost 13.
+func ScanItems(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	after *string,
+) (data_ *ScanItemsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ScanItems",
+		Query:  ScanItems_Operation,
+		Variables: &__ScanItemsInput{
+			After: after,
+		},
+	}
+
+	data_ = &ScanItemsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ScanLevels.
+const ScanLevels_Operation = `
+query ScanLevels ($location: ID!, $after: String) {
+	location(id: $location) {
+		isActive
+		inventoryLevels(first: 250, after: $after) {
+			... LevelStampPage
+		}
+	}
+}
+fragment LevelStampPage on InventoryLevelConnection {
+	nodes {
+		id
+		updatedAt
+	}
+	pageInfo {
+		... PageEnd
+	}
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost: location 1 + 13 = 14. The level's id names its item.
+func ScanLevels(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	location mirror.GID,
+	after *string,
+) (data_ *ScanLevelsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ScanLevels",
+		Query:  ScanLevels_Operation,
+		Variables: &__ScanLevelsInput{
+			Location: location,
+			After:    after,
+		},
+	}
+
+	data_ = &ScanLevelsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ScanOrders.
+const ScanOrders_Operation = `
+query ScanOrders ($after: String) {
+	orders(first: 250, after: $after, sortKey: ID) {
+		nodes {
+			... OrderStamp
+		}
+		pageInfo {
+			... PageEnd
+		}
+	}
+}
+fragment OrderStamp on Order {
+	id
+	updatedAt
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost 13.
+func ScanOrders(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	after *string,
+) (data_ *ScanOrdersResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ScanOrders",
+		Query:  ScanOrders_Operation,
+		Variables: &__ScanOrdersInput{
+			After: after,
+		},
+	}
+
+	data_ = &ScanOrdersResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ScanProducts.
+const ScanProducts_Operation = `
+query ScanProducts ($after: String) {
+	products(first: 250, after: $after, sortKey: ID) {
+		nodes {
+			... ProductStamp
+		}
+		pageInfo {
+			... PageEnd
+		}
+	}
+}
+fragment ProductStamp on Product {
+	id
+	updatedAt
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost: products(250) 2 + 11 * 1 = 13.
+func ScanProducts(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	after *string,
+) (data_ *ScanProductsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ScanProducts",
+		Query:  ScanProducts_Operation,
+		Variables: &__ScanProductsInput{
+			After: after,
+		},
+	}
+
+	data_ = &ScanProductsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ScanVariants.
+const ScanVariants_Operation = `
+query ScanVariants ($after: String) {
+	productVariants(first: 250, after: $after, sortKey: ID) {
+		nodes {
+			... VariantStamp
+		}
+		pageInfo {
+			... PageEnd
+		}
+	}
+}
+fragment VariantStamp on ProductVariant {
+	id
+	updatedAt
+}
+fragment PageEnd on PageInfo {
+	hasNextPage
+	endCursor
+}
+`
+
+// Cost 13.
+func ScanVariants(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	after *string,
+) (data_ *ScanVariantsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ScanVariants",
+		Query:  ScanVariants_Operation,
+		Variables: &__ScanVariantsInput{
+			After: after,
+		},
+	}
+
+	data_ = &ScanVariantsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
