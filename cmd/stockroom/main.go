@@ -37,18 +37,20 @@ func main() {
 
 // cli is the commands as users type them.
 type cli struct {
-	Serve  serveCommand  `cmd:"" help:"Run the service: receive webhooks, poll every day, answer."`
-	Demo   demoCommand   `cmd:"" help:"See it work: a simulated shop, connected, changing, drifting, repaired. Needs no account and no network."`
-	Sim    simCommand    `cmd:"" help:"Run a simulated Shopify for your own app."`
-	Shops  shopsCommand  `cmd:"" help:"List, add or remove shops."`
-	Keys   keysCommand   `cmd:"" help:"Create, list or revoke keys of the REST API."`
-	Poll   pollCommand   `cmd:"" help:"Read shops back now, repair the copy, and print what had drifted."`
-	Drift  driftCommand  `cmd:"" help:"Show what a poll found drifted, field by field, and why."`
-	Why    whyCommand    `cmd:"" help:"Tell why the copy says what it says of an object, and what Shopify says now."`
-	Replay replayCommand `cmd:"" help:"Feed stored webhooks through again. It changes nothing that is right."`
-	Status statusCommand `cmd:"" help:"Show how every shop stands."`
-	Search searchCommand `cmd:"" help:"Search a shop's products."`
-	Export exportCommand `cmd:"" help:"Print a shop's copy, one JSON object a line."`
+	Serve    serveCommand    `cmd:"" help:"Run the service: receive webhooks, poll every day, answer."`
+	Demo     demoCommand     `cmd:"" help:"See it work: a simulated shop, connected, changing, drifting, repaired. Needs no account and no network."`
+	Sim      simCommand      `cmd:"" help:"Run a simulated Shopify for your own app."`
+	Shops    shopsCommand    `cmd:"" help:"List, add or remove shops."`
+	Keys     keysCommand     `cmd:"" help:"Create, list or revoke keys of the REST API."`
+	Poll     pollCommand     `cmd:"" help:"Read shops back now, repair the copy, and print what had drifted."`
+	Sweep    sweepCommand    `cmd:"" help:"Ask shops now for what changed lately."`
+	Undelete undeleteCommand `cmd:"" help:"Show records again that were wrongly taken for deleted, if the shop shows them."`
+	Drift    driftCommand    `cmd:"" help:"Show what a poll found drifted, field by field, and why."`
+	Why      whyCommand      `cmd:"" help:"Tell why the copy says what it says of an object, and what Shopify says now."`
+	Replay   replayCommand   `cmd:"" help:"Feed stored webhooks through again. It changes nothing that is right."`
+	Status   statusCommand   `cmd:"" help:"Show how every shop stands."`
+	Search   searchCommand   `cmd:"" help:"Search a shop's products."`
+	Export   exportCommand   `cmd:"" help:"Print a shop's copy, one JSON object a line."`
 
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's schema up to date."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

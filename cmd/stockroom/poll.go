@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"stockroom/internal/app"
-	"stockroom/internal/config"
 	"stockroom/internal/reconcile"
 	"stockroom/internal/store"
 )
@@ -40,16 +39,12 @@ func (c *pollCommand) Run(e *env) error {
 	if c.AcceptDeletions && c.Shop == "" {
 		return usageError{errors.New("--accept-deletions needs --shop: it is meant for one shop whose deletions were looked at")}
 	}
-	cfg, err := e.load(config.NeedDatabase | config.NeedKeys | config.NeedShopify | config.NeedSync)
-	if err != nil {
-		return err
-	}
-	beside, err := app.Beside(e.ctx, app.Options{Config: cfg, Log: e.logger(cfg)})
+	beside, err := e.beside()
 	if err != nil {
 		return err
 	}
 	defer beside.Close()
-	shops, err := c.shops(e, beside)
+	shops, err := chosenShops(e, beside, c.Shop)
 	if err != nil {
 		return err
 	}
@@ -81,20 +76,21 @@ func (c *pollCommand) Run(e *env) error {
 	return nil
 }
 
-func (c *pollCommand) shops(e *env, beside *app.App) ([]store.Shop, error) {
+// chosenShops finds the shop that was named, or all that are connected.
+func chosenShops(e *env, beside *app.App, named string) ([]store.Shop, error) {
 	var shops []store.Shop
 	err := beside.Store.View(e.ctx, func(tx *store.Tx) error {
 		all, err := tx.Shops()
 		for _, shop := range all {
-			if shop.Domain == c.Shop || c.Shop == "" && shop.State == store.ShopConnected {
+			if shop.Domain == named || named == "" && shop.State == store.ShopConnected {
 				shops = append(shops, shop)
 			}
 		}
 		return err
 	})
 	if err == nil && len(shops) == 0 {
-		if c.Shop != "" {
-			return nil, fmt.Errorf("no shop %s is known: `stockroom shops list` shows those that are", c.Shop)
+		if named != "" {
+			return nil, fmt.Errorf("no shop %s is known: `stockroom shops list` shows those that are", named)
 		}
 		return nil, errors.New("no shop is connected: `stockroom shops list` shows those that are known, `stockroom shops add --shop example.myshopify.com` prints the link to connect one")
 	}

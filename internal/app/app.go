@@ -65,6 +65,7 @@ type App struct {
 	Connect *connect.Connector
 	Jobs    *jobs.Jobs
 	Poller  *reconcile.Poller
+	Sweeper *reconcile.Sweeper
 
 	unlock   func()
 	inbox    *inbox.Inbox
@@ -260,6 +261,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.hydrator = reconcile.NewHydrator(reading)
 	a.Poller = reconcile.NewPoller(reading, a.hydrator)
+	a.Sweeper = reconcile.NewSweeper(reading, a.hydrator)
 	a.applier = apply.NewInbox(apply.InboxConfig{
 		Store: a.Store, Decode: decode, Control: a.Connect.Control, Private: private, Wrote: a.hydrator.Wake, Idle: a.Idle,
 		Now: a.Now, Log: log.With("component", "apply"),
@@ -269,7 +271,8 @@ func (a *App) build(ctx context.Context) error {
 		Known: func(topic string) bool { _, known := shopify.TopicNamed(topic); return known },
 	})
 	a.Jobs, err = jobs.New(jobs.Config{
-		Store: a.Store, Poller: a.Poller, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
+		Store: a.Store, Poller: a.Poller, Sweeper: a.Sweeper, Undeleter: &reconcile.Undeleter{Config: reading},
+		SweepInterval: cfg.SweepInterval, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
 		PollSchedule: cfg.Poll.Schedule, PollZone: cfg.Poll.Zone, PollSpread: cfg.Poll.Spread,
 		Requests:      map[string]func(context.Context, store.Request) (any, error){RequestReplay: a.replay},
 		RetentionDone: cfg.WebhookRetention, RetentionQuarantined: cfg.WebhookRetentionFailed, Now: a.Now, Log: riverLog(log),

@@ -1,5 +1,5 @@
 // Package jobs runs what takes long or comes by the clock, on River: imports,
-// polls, the daily schedule, and the clearing away of what is over.
+// polls, sweeps, their schedules, and the clearing away of what is over.
 //
 // It promises that a run and its job are written in one transaction, that a
 // slot of the schedule that passed while nobody was up gets its run on return,
@@ -28,8 +28,10 @@ import (
 
 // Config is what the jobs need.
 type Config struct {
-	Store  *store.Store
-	Poller *reconcile.Poller
+	Store     *store.Store
+	Poller    *reconcile.Poller
+	Sweeper   *reconcile.Sweeper
+	Undeleter *reconcile.Undeleter
 
 	// Work makes this process carry out jobs, Schedule makes it give slots
 	// their runs. With neither, jobs are only handed in.
@@ -42,6 +44,8 @@ type Config struct {
 	// Requests carries out what commands ask for, by its kind. What it returns
 	// is stored as JSON for the command to show.
 	Requests map[string]func(context.Context, store.Request) (any, error)
+
+	SweepInterval time.Duration // Between two sweeps of a shop; zero for none.
 
 	// How long stored webhooks are kept.
 	RetentionDone, RetentionQuarantined time.Duration
@@ -98,17 +102,23 @@ func New(config Config) (*Jobs, error) {
 		river.AddWorker(workers, &runWorker{jobs: j})
 		river.AddWorker(workers, &requestWorker{jobs: j})
 		queues[requestQueue] = river.QueueConfig{MaxWorkers: requestWorkers}
+		river.AddWorker(workers, &taskWorker{jobs: j, log: config.Log})
+		queues[taskQueue] = river.QueueConfig{MaxWorkers: taskWorkers}
 		queues[pollQueue] = river.QueueConfig{MaxWorkers: pollWorkers}
 	}
 	if config.Schedule {
 		river.AddWorker(workers, &scheduleWorker{jobs: j})
 		river.AddWorker(workers, &clearWorker{jobs: j})
+		river.AddWorker(workers, &sweepWorker{jobs: j})
 		queues[scheduleQueue] = river.QueueConfig{MaxWorkers: 1}
 	}
 	if len(queues) > 0 {
 		riverConfig.Workers, riverConfig.Queues = workers, queues
 		// Whichever process leads puts these in; a scheduler takes them out.
 		riverConfig.PeriodicJobs = []*river.PeriodicJob{periodic(scheduleEvery, scheduleArgs{}), periodic(clearEvery, clearArgs{})}
+		if config.SweepInterval > 0 {
+			riverConfig.PeriodicJobs = append(riverConfig.PeriodicJobs, periodic(min(scheduleEvery, config.SweepInterval), sweepArgs{}))
+		}
 		// A worker hands in what only a scheduler knows how to do.
 		riverConfig.SkipUnknownJobCheck = true
 	}
@@ -197,7 +207,7 @@ func (j *Jobs) resume(ctx context.Context) error {
 				return err
 			}
 		}
-		return nil
+		return j.resumeTasks(ctx, tx)
 	})
 }
 
@@ -446,6 +456,11 @@ func (j *Jobs) ClearOnce(ctx context.Context) error {
 			}
 			requests, err := tx.DropRequests(now.Add(-keepHistory), clearBatch)
 			dropped = max(dropped, requests)
+			if err != nil {
+				return err
+			}
+			tasks, err := tx.DropOldTasks(now.Add(-keepTasks), now.Add(-keepHistory), clearBatch)
+			dropped = max(dropped, tasks)
 			return err
 		})
 		if err != nil {

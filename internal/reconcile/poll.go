@@ -165,12 +165,8 @@ func (r *reading) do(ctx context.Context) error {
 		}
 	}
 	r.metafields()
-	for _, kind := range absenceOrder {
-		if r.complete[kind] {
-			if err := r.absences(ctx, kind); err != nil {
-				return err
-			}
-		}
+	if err := r.absences(ctx); err != nil {
+		return err
 	}
 	if err := r.correct(ctx); err != nil {
 		return err

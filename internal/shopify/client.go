@@ -361,7 +361,7 @@ func (a answer) failure() *Error {
 		if len(search.Warnings) > 0 {
 			// Shopify drops a filter that it does not know and answers with
 			// all rows, or ones that were not asked for.
-			return &Error{Class: ClassInvalid, Code: "SEARCH_WARNING", Path: search.Warnings[0].Field,
+			return &Error{Class: ClassInvalid, Code: codeSearchWarning, Path: search.Warnings[0].Field,
 				Message: cut(search.Warnings[0].Message)}
 		}
 	}

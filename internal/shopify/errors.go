@@ -82,6 +82,16 @@ func ClassOf(err error) Class {
 	return ""
 }
 
+// codeSearchWarning marks an answer whose search Shopify did not understand.
+const codeSearchWarning = "SEARCH_WARNING"
+
+// IsSearchWarning reports an answer that Shopify gave to another question than
+// the one asked: it drops a filter that it does not know, and answers with all.
+func IsSearchWarning(err error) bool {
+	shopify, ok := errors.AsType[*Error](err)
+	return ok && shopify.Code == codeSearchWarning
+}
+
 // classOfStatus sorts HTTP statuses, by Shopify's page 'API response status and
 // error codes' (2026-11-24). 403 is what a non-expiring token of a public app gets.
 func classOfStatus(status int) Class {
