@@ -1,0 +1,324 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/shopify"
+	"stockroom/internal/store"
+)
+
+// Watcher notices topics that are improbably quiet for their shop: Shopify
+// deletes a subscription after failures and tells nobody. It warns, lets the
+// subscriptions be audited, and has the gap swept.
+//
+// What it knows is in the database; when it is due is package jobs' to say.
+type Watcher struct {
+	Config
+
+	// Queue hands a sweep in.
+	Queue func(context.Context, store.Task) (store.Task, error)
+}
+
+// WatchEvery is how often a Watcher is to look.
+const WatchEvery = habitSlot
+
+const (
+	// maxUnwatched is the longest pause between two looks after which the time in
+	// between still counts as listened to. A longer one was an outage of ours, in
+	// which nothing could be heard.
+	maxUnwatched = 3 * habitSlot
+	// settleSlot is how long after its end a slot is counted, for a webhook that is being stored.
+	settleSlot = time.Minute
+)
+
+// quiet is a topic that is to be noted as silent.
+type quiet struct {
+	topic    string
+	heard    mirror.Instant
+	expected float64
+}
+
+// RunOnce counts what was heard since it was last called, and sees to the topics
+// that have become improbably quiet. It returns those.
+func (w *Watcher) RunOnce(ctx context.Context) ([]store.Silence, error) {
+	now := w.Now()
+	end := slotOf(now.Add(-settleSlot)) // The first slot that is not over.
+	var shops []store.Shop
+	var heard []store.HeardSlot
+	var from int64
+	var seq, last int64
+	err := w.Store.View(ctx, func(tx *store.Tx) (err error) {
+		var at mirror.Instant
+		if seq, at, err = tx.HabitsCounted(); err != nil {
+			return err
+		}
+		from = slotOf(at.Time())
+		if at == 0 || now.Sub(at.Time()) > maxUnwatched {
+			from = end
+		}
+		if at == 0 { // What lies in the inbox came before anybody counted.
+			last, err = tx.LastDelivery()
+			return err
+		}
+		if heard, err = tx.HeardAfter(seq, habitSlot); err != nil {
+			return err
+		}
+		last = countedTo(heard, seq, end)
+		shops, err = tx.Shops()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watch for silence: %w", err)
+	}
+	type topic struct {
+		shop int64
+		name string
+	}
+	busy := map[topic]map[int64]mirror.Instant{}
+	for _, h := range heard {
+		of := topic{h.ShopID, h.Topic}
+		if busy[of] == nil {
+			busy[of] = map[int64]mirror.Instant{}
+		}
+		busy[of][h.Slot] = h.At
+	}
+	alarms := map[int64][]quiet{}
+	err = w.Store.Update(ctx, func(tx *store.Tx) error {
+		for _, shop := range shops {
+			topics := map[string]map[int64]mirror.Instant{}
+			for of, slots := range busy {
+				if of.shop == shop.ID {
+					topics[of.name] = slots
+				}
+			}
+			if alarms[shop.ID], err = w.count(tx, shop, topics, from, end, mirror.At(now)); err != nil {
+				return fmt.Errorf("shop %s: %w", shop.Domain, err)
+			}
+		}
+		return tx.SetHabitsCounted(last, mirror.At(time.UnixMilli(end*habitSlot.Milliseconds())))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watch for silence: %w", err)
+	}
+	var all []store.Silence
+	for _, shop := range shops {
+		if len(alarms[shop.ID]) == 0 {
+			continue
+		}
+		noted, err := w.raise(ctx, shop, alarms[shop.ID])
+		if err != nil {
+			return all, fmt.Errorf("silence at shop %s: %w", shop.Domain, err)
+		}
+		all = append(all, noted...)
+	}
+	return all, nil
+}
+
+// countedTo is up to which webhook all is counted: not beyond the first one in a
+// slot that is not over, since that slot is counted later.
+func countedTo(heard []store.HeardSlot, seq, end int64) int64 {
+	for _, h := range heard {
+		seq = max(seq, h.Last)
+	}
+	for _, h := range heard {
+		if h.Slot >= end {
+			seq = min(seq, h.First-1)
+		}
+	}
+	return seq
+}
+
+func slotOf(t time.Time) int64 { return t.UnixMilli() / habitSlot.Milliseconds() }
+
+// count takes the slots from one to before another into account for a shop's
+// topics, and lists those that are silent.
+func (w *Watcher) count(tx *store.Tx, shop store.Shop, busy map[string]map[int64]mirror.Instant, from, end int64, now mirror.Instant) ([]quiet, error) {
+	if shop.State != store.ShopConnected {
+		return nil, nil // Nothing is to be heard, and that is no habit.
+	}
+	known, err := tx.Habits(shop.ID)
+	if err != nil {
+		return nil, err
+	}
+	for topic := range busy {
+		if _, ok := known[topic]; !ok {
+			known[topic] = []byte("{}")
+		}
+	}
+	open, err := tx.OpenSilences(shop.ID)
+	if err != nil {
+		return nil, err
+	}
+	var silent []quiet
+	for topic, encoded := range known {
+		var h habit
+		if err := json.Unmarshal(encoded, &h); err != nil {
+			return nil, fmt.Errorf("habit of %s: %w", topic, err)
+		}
+		before := h.Started
+		for slot := from; slot < end; slot++ {
+			at, heard := busy[topic][slot]
+			if heard {
+				h.HeardAt = max(h.HeardAt, int64(at))
+			}
+			h.listened(slot, heard)
+		}
+		for slot, at := range busy[topic] { // The slot that is not over, and what came late.
+			if slot >= end || slot < from {
+				h.HeardAt = max(h.HeardAt, int64(at))
+				h.heard()
+			}
+		}
+		noted := slices.ContainsFunc(open, func(s store.Silence) bool { return s.Topic == topic })
+		switch {
+		case noted && (len(busy[topic]) > 0 || before && !h.Started):
+			h.Alarm = 0
+			if err := tx.EndSilence(shop.ID, topic, now); err != nil {
+				return nil, err
+			}
+		case !noted && h.improbable():
+			silent = append(silent, quiet{topic, mirror.Instant(h.HeardAt), h.Quiet})
+			h.Alarm = 1
+		case !noted:
+			h.Alarm = 0 // It was to be noted, and was not: it is, if it still is improbable.
+		}
+		if encoded, err = json.Marshal(h); err != nil {
+			return nil, err
+		}
+		if err := tx.SaveHabit(shop.ID, topic, encoded); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(silent, func(a, b quiet) int { return strings.Compare(a.topic, b.topic) })
+	return silent, nil
+}
+
+// raise warns, audits the subscriptions, and has exactly the gap swept.
+func (w *Watcher) raise(ctx context.Context, shop store.Shop, silent []quiet) ([]store.Silence, error) {
+	before, err := w.subscriptions(ctx, shop)
+	if err != nil {
+		return nil, err
+	}
+	auditErr := w.Audit(ctx, shop)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	after, err := w.subscriptions(ctx, shop)
+	if err != nil {
+		return nil, err
+	}
+	task, err := w.sweepGap(ctx, shop, silent)
+	if err != nil {
+		return nil, err
+	}
+	noted := make([]store.Silence, len(silent))
+	for i, q := range silent {
+		noted[i] = store.Silence{ShopID: shop.ID, Topic: q.topic, Since: q.heard, NoticedAt: mirror.At(w.Now()), Expected: q.expected,
+			Found: found(before[q.topic], after[q.topic], auditErr), TaskID: task}
+		w.Log.Warn("a topic is improbably quiet: its subscription was checked, and the gap is swept", "shop", shop.Domain, "topic", q.topic,
+			"since", q.heard, "expected_busy_slots", fmt.Sprintf("%.1f", q.expected), "found", noted[i].Found, "sweep", task)
+	}
+	return noted, w.Store.Update(ctx, func(tx *store.Tx) error {
+		for _, s := range noted {
+			if err := tx.AddSilence(s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *Watcher) subscriptions(ctx context.Context, shop store.Shop) (map[string]store.Subscription, error) {
+	byTopic := map[string]store.Subscription{}
+	err := w.Store.View(ctx, func(tx *store.Tx) error {
+		all, err := tx.Subscriptions(shop.ID)
+		for _, s := range all {
+			byTopic[s.Topic] = s
+		}
+		return err
+	})
+	return byTopic, err
+}
+
+// found says what the audit made of a topic's subscription.
+func found(before, after store.Subscription, err error) string {
+	switch {
+	case err != nil:
+		return fmt.Sprintf("the subscriptions could not be checked: %v", err)
+	case after.State != "" && after.State != store.SubscriptionActive:
+		return "there is no subscription: " + after.Reason
+	case after.GID != before.GID:
+		return "the subscription was gone, and was made anew"
+	default:
+		return "the subscription is there"
+	}
+}
+
+// sweepGap has all swept that the silent topics tell of, from a little before
+// each was last heard. Nothing is swept for topics that tell of no record.
+func (w *Watcher) sweepGap(ctx context.Context, shop store.Shop, silent []quiet) (task int64, err error) {
+	client, err := w.Client(ctx, shop)
+	if err != nil {
+		w.Log.Warn("a silent topic's gap is not swept, the shop cannot be asked", "shop", shop.Domain, "error", err)
+		return 0, nil
+	}
+	args := SweepArgs{Until: client.Clock().Now()}
+	kinds, deleted := map[mirror.Kind]bool{}, map[mirror.Kind]bool{}
+	for _, q := range silent {
+		told := toldBy(q.topic)
+		for _, kind := range told {
+			kinds[kind] = true
+			// Of these no search by time tells.
+			deleted[kind] = deleted[kind] || strings.HasSuffix(q.topic, "/delete") || strings.HasSuffix(q.topic, "/disconnect")
+		}
+		if since := q.heard.Add(-sweepOverlap); len(told) > 0 && (args.Since == 0 || since < args.Since) {
+			args.Since = since
+		}
+	}
+	if len(kinds) == 0 {
+		return 0, nil
+	}
+	args.Sweeps, args.Scans = []string{}, nil
+	for _, sweep := range shopify.Sweeps() {
+		if slices.ContainsFunc(sweep.Kinds, func(kind mirror.Kind) bool { return kinds[kind] }) {
+			args.Sweeps = append(args.Sweeps, sweep.Name)
+		}
+	}
+	for _, scan := range shopify.Scans() {
+		if deleted[scan.Kind] {
+			args.Scans = append(args.Scans, scan.Name)
+		}
+	}
+	encoded, err := json.Marshal(args)
+	if err != nil {
+		return 0, err
+	}
+	queued, err := w.Queue(ctx, store.Task{ShopID: shop.ID, Kind: store.TaskSweep, Reason: "silence", Args: encoded})
+	if err != nil {
+		return 0, fmt.Errorf("sweep the gap: %w", err)
+	}
+	return queued.ID, nil
+}
+
+// toldBy lists the kinds of records that a topic tells of; none for topics about the app itself.
+func toldBy(topic string) []mirror.Kind {
+	resource, _, _ := strings.Cut(topic, "/")
+	return topicKinds[resource]
+}
+
+var topicKinds = map[string][]mirror.Kind{
+	"shop":             {mirror.KindShop},
+	"locations":        {mirror.KindLocation},
+	"products":         {mirror.KindProduct, mirror.KindProductVariant},
+	"inventory_items":  {mirror.KindInventoryItem},
+	"inventory_levels": {mirror.KindInventoryLevel},
+	"collections":      {mirror.KindCollection},
+	"discounts":        {mirror.KindDiscount},
+	"orders":           {mirror.KindOrder},
+}
