@@ -57,6 +57,15 @@ func printStatus(e *env, s query.ShopStatus) {
 			line("", "%s", gap)
 		}
 	}
+	if sweep := s.LastSweep; sweep != nil {
+		line("last sweep", "%s, queued %s, ended %s; drifted: %d", sweep.State, when(sweep.QueuedAt), when(sweep.EndedAt), sweep.Drifted)
+		for _, gap := range sweep.Gaps {
+			line("", "%s", gap)
+		}
+	}
+	for _, silence := range s.Silences {
+		line("silent", "%s, last heard %s, noticed %s: %s", silence.Topic, when(silence.Since), when(silence.NoticedAt), silence.Found)
+	}
 	for _, name := range mirror.Types {
 		if rows := s.Rows[name]; rows > 0 || !s.VerifiedAt[name].IsZero() {
 			line(name, "%d, verified %s", rows, when(s.VerifiedAt[name]))

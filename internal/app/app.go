@@ -272,6 +272,7 @@ func (a *App) build(ctx context.Context) error {
 	})
 	a.Jobs, err = jobs.New(jobs.Config{
 		Store: a.Store, Poller: a.Poller, Sweeper: a.Sweeper, Undeleter: &reconcile.Undeleter{Config: reading},
+		Watcher:       &reconcile.Watcher{Config: reading, Queue: func(ctx context.Context, task store.Task) (store.Task, error) { return a.Jobs.QueueTask(ctx, task) }},
 		SweepInterval: cfg.SweepInterval, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
 		PollSchedule: cfg.Poll.Schedule, PollZone: cfg.Poll.Zone, PollSpread: cfg.Poll.Spread,
 		Requests:      map[string]func(context.Context, store.Request) (any, error){RequestReplay: a.replay},

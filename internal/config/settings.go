@@ -118,7 +118,7 @@ var Settings = []Setting{
 	},
 	{
 		Name: "SWEEP_INTERVAL", Default: "10m", Need: NeedSync, parse: durationOrOff(func(c *Config) *time.Duration { return &c.SweepInterval }, minSweep),
-		Meaning: "How often shops are to be asked for what changed lately; `0`: never. Read and checked, but not used by this version: what webhooks miss is found by the poll.",
+		Meaning: "How often each shop is asked for what changed lately, which finds what webhooks missed for a small part of a poll's cost; `0`: never, and only polls find it.",
 	},
 	{
 		Name: "WEBHOOK_RETENTION", Default: "168h", Need: NeedSync, parse: duration(func(c *Config) *time.Duration { return &c.WebhookRetention }, minRetention, 0),

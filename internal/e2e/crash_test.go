@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -150,13 +151,15 @@ func TestSecondServiceOnOneDatabaseIsRefused(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{Products: 5})
 	service := w.serve()
 	w.connect()
+	product := fmt.Sprintf("gid://shopify/Product/%d", w.shop.Products.IDs()[0])
 	second := w.command("serve")
 	second.Env = append(second.Env, "LISTEN_ADDR=127.0.0.1:0")
 	out, err := second.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "a stockroom service is using this database") {
 		t.Errorf("a second service: %v\n%s", err, out)
 	}
-	for _, args := range [][]string{{"status"}, {"shops", "list"}, {"keys", "create", "--shop", domain}, {"keys", "list"}, {"search", "--shop", domain}, {"poll"}} {
+	for _, args := range [][]string{{"status"}, {"shops", "list"}, {"keys", "create", "--shop", domain}, {"keys", "list"}, {"search", "--shop", domain}, {"poll"},
+		{"sweep"}, {"undelete", "--shop", domain, product}} {
 		if stdout, stderr, code := w.run(args...); code != 0 || stdout == "" {
 			t.Errorf("stockroom %s beside a service exited %d: %s%s", strings.Join(args, " "), code, stdout, stderr)
 		}
@@ -167,6 +170,16 @@ func TestSecondServiceOnOneDatabaseIsRefused(t *testing.T) {
 	// Without a service the command does the work itself.
 	if stdout, stderr, code := w.run("poll", "--shop", domain, "--json"); code != 0 || !strings.Contains(stdout, `"state": "ok"`) {
 		t.Errorf("poll without a service exited %d: %s%s", code, stdout, stderr)
+	}
+	if stdout, stderr, code := w.run("sweep", "--scan", "--shop", domain, "--json"); code != 0 || !strings.Contains(stdout, `"name": "levels"`) {
+		t.Errorf("sweep without a service exited %d: %s%s", code, stdout, stderr)
+	}
+	if stdout, stderr, code := w.run("undelete", "--shop", domain, product, "gid://shopify/Product/1"); code != 1 || !strings.Contains(stdout, "was shown already") ||
+		!strings.Contains(stdout, "the shop does not show it") {
+		t.Errorf("undelete without a service exited %d: %s%s", code, stdout, stderr)
+	}
+	if _, stderr, code := w.run("undelete", "--shop", domain, "gid://shopify/Nonsense/1"); code != 2 || !strings.Contains(stderr, "gid://shopify/Product/123") {
+		t.Errorf("undelete of nonsense exited %d: %s", code, stderr)
 	}
 	w.mustBeExact()
 }

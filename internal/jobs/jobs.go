@@ -32,6 +32,7 @@ type Config struct {
 	Poller    *reconcile.Poller
 	Sweeper   *reconcile.Sweeper
 	Undeleter *reconcile.Undeleter
+	Watcher   *reconcile.Watcher
 
 	// Work makes this process carry out jobs, Schedule makes it give slots
 	// their runs. With neither, jobs are only handed in.
@@ -110,12 +111,14 @@ func New(config Config) (*Jobs, error) {
 		river.AddWorker(workers, &scheduleWorker{jobs: j})
 		river.AddWorker(workers, &clearWorker{jobs: j})
 		river.AddWorker(workers, &sweepWorker{jobs: j})
+		river.AddWorker(workers, &watchWorker{watcher: config.Watcher})
 		queues[scheduleQueue] = river.QueueConfig{MaxWorkers: 1}
 	}
 	if len(queues) > 0 {
 		riverConfig.Workers, riverConfig.Queues = workers, queues
 		// Whichever process leads puts these in; a scheduler takes them out.
-		riverConfig.PeriodicJobs = []*river.PeriodicJob{periodic(scheduleEvery, scheduleArgs{}), periodic(clearEvery, clearArgs{})}
+		riverConfig.PeriodicJobs = []*river.PeriodicJob{periodic(scheduleEvery, scheduleArgs{}), periodic(clearEvery, clearArgs{}),
+			periodic(reconcile.WatchEvery, watchArgs{})}
 		if config.SweepInterval > 0 {
 			riverConfig.PeriodicJobs = append(riverConfig.PeriodicJobs, periodic(min(scheduleEvery, config.SweepInterval), sweepArgs{}))
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"stockroom/internal/mirror"
+	"stockroom/internal/reconcile"
 	"stockroom/internal/store"
 )
 
@@ -160,6 +161,20 @@ type sweepWorker struct {
 
 func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
 	_, err := w.jobs.ScheduleSweeps(ctx)
+	return err
+}
+
+type watchArgs struct{}
+
+func (watchArgs) Kind() string { return "watch" }
+
+type watchWorker struct {
+	river.WorkerDefaults[watchArgs]
+	watcher *reconcile.Watcher
+}
+
+func (w *watchWorker) Work(ctx context.Context, _ *river.Job[watchArgs]) error {
+	_, err := w.watcher.RunOnce(ctx)
 	return err
 }
 

@@ -22,6 +22,8 @@ type ShopStatus struct {
 	Inbox         Inbox                  `json:"inbox"`
 	Demands       int64                  `json:"demands"` // Reads by id that are owed.
 	LastRun       *RunStatus             `json:"last_run"`
+	LastSweep     *SweepStatus           `json:"last_sweep"`
+	Silences      []SilenceStatus        `json:"silences"`    // Topics that are improbably quiet now.
 	VerifiedAt    map[string]mirror.Time `json:"verified_at"` // By export type.
 	Rows          map[string]int64       `json:"rows"`        // By export type, as readers see them; nil unless asked for.
 }
@@ -51,6 +53,26 @@ type RunStatus struct {
 	Error     string         `json:"error,omitempty"`
 	Gaps      []string       `json:"gaps"` // What it could not cover or confirm, and what to do.
 	Drift     []DriftCount   `json:"drift"`
+}
+
+// SweepStatus is a sweep and what it found.
+type SweepStatus struct {
+	ID       int64          `json:"id"`
+	Reason   string         `json:"reason"`
+	State    store.RunState `json:"state"`
+	QueuedAt mirror.Time    `json:"queued_at"`
+	EndedAt  mirror.Time    `json:"ended_at"`
+	Drifted  int64          `json:"drifted"` // Objects that webhooks had not told of by then.
+	Gaps     []string       `json:"gaps"`    // What it could not cover.
+}
+
+// SilenceStatus is a topic that is improbably quiet.
+type SilenceStatus struct {
+	Topic     string      `json:"topic"`
+	Since     mirror.Time `json:"since"` // When it was last heard.
+	NoticedAt mirror.Time `json:"noticed_at"`
+	Found     string      `json:"found"` // What the audit of the subscriptions found.
+	Sweep     int64       `json:"sweep"` // The sweep of the gap; zero for none.
 }
 
 // DriftCount is how many objects of a type drifted in one way.
@@ -109,7 +131,7 @@ func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows
 	granted := splitScopes(shop.Scopes)
 	status := ShopStatus{
 		Shop: shop.Domain, State: shop.State, Scopes: orEmpty(granted), ScopesMissing: orEmpty(mirror.MissingScopes(granted, wanted)),
-		Subscriptions: Subscriptions{Missing: map[string]string{}}, VerifiedAt: map[string]mirror.Time{},
+		Subscriptions: Subscriptions{Missing: map[string]string{}}, Silences: []SilenceStatus{}, VerifiedAt: map[string]mirror.Time{},
 	}
 	subscriptions, err := tx.Subscriptions(shop.ID)
 	if err != nil {
@@ -141,6 +163,16 @@ func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows
 	if len(last) > 0 {
 		status.LastRun = &last[0]
 	}
+	if status.LastSweep, err = lastSweep(tx, shop); err != nil {
+		return status, err
+	}
+	silences, err := tx.OpenSilences(shop.ID)
+	if err != nil {
+		return status, err
+	}
+	for _, s := range silences {
+		status.Silences = append(status.Silences, SilenceStatus{s.Topic, mirror.TimeOf(s.Since.Time()), mirror.TimeOf(s.NoticedAt.Time()), s.Found, s.TaskID})
+	}
 	for _, name := range mirror.Types {
 		if status.VerifiedAt[name], err = verifiedAt(tx, shop, name); err != nil {
 			return status, err
@@ -150,6 +182,30 @@ func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows
 		status.Rows, err = reader{tx, shop, r.shopNow(shop)}.counts()
 	}
 	return status, err
+}
+
+// lastSweep is the newest sweep; nil before the first.
+func lastSweep(tx *store.Tx, shop store.Shop) (*SweepStatus, error) {
+	tasks, err := tx.Tasks(shop.ID, store.TaskSweep, 1)
+	if err != nil || len(tasks) == 0 {
+		return nil, err
+	}
+	task := tasks[0]
+	var report struct {
+		Drift []struct {
+			Missing, Stale, Wrong, Undeleted int64
+		} `json:"drift"`
+		Gaps []string `json:"gaps"`
+	}
+	if err := json.Unmarshal(task.Report, &report); err != nil {
+		return nil, fmt.Errorf("report of sweep %d: %w", task.ID, err)
+	}
+	status := &SweepStatus{ID: task.ID, Reason: task.Reason, State: task.State, Gaps: orEmpty(report.Gaps),
+		QueuedAt: mirror.TimeOf(task.QueuedAt.Time()), EndedAt: mirror.TimeOf(task.EndedAt.Time())}
+	for _, d := range report.Drift {
+		status.Drifted += d.Missing + d.Stale + d.Wrong + d.Undeleted
+	}
+	return status, nil
 }
 
 func runStatuses(tx *store.Tx, shop store.Shop, limit int) ([]RunStatus, error) {
