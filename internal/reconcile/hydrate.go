@@ -31,6 +31,8 @@ type Hydrator struct {
 	slots   chan struct{}
 	mu      sync.Mutex
 	busy    map[int64]bool
+
+	nulls firstNulls
 }
 
 const (
@@ -195,7 +197,11 @@ func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Cl
 	sent := client.Clock().Now()
 	observations, err := client.ReadByID(ctx, read, ids)
 	if err == nil {
-		return h.apply(ctx, shop, client, read, demands, observations, sent)
+		proven, err := h.prove(ctx, shop, client, read, observations)
+		if err != nil {
+			return 0, h.postpone(ctx, shop, demands, h.skew(client), err)
+		}
+		return h.apply(ctx, shop, client, read, demands, proven, sent)
 	}
 	err = fmt.Errorf("read %d by id (%s): %w", len(ids), read, err)
 	switch shopify.ClassOf(err) {
@@ -219,15 +225,24 @@ func (h *Hydrator) skew(client *shopify.Client) mirror.Instant {
 // apply writes the answer to a read, and removes the demands that it satisfies,
 // in one transaction.
 func (h *Hydrator) apply(ctx context.Context, shop store.Shop, client *shopify.Client, read mirror.Read, demands []store.Demand,
-	observations []mirror.Observation, sent mirror.Instant) (satisfied int, err error) {
-	answers := answersTo(read, observations)
+	proven proof, sent mirror.Instant) (satisfied int, err error) {
+	answers := answersTo(read, proven.observations)
 	now := mirror.At(h.Now())
 	err = h.Store.Update(ctx, func(tx *store.Tx) error {
 		satisfied = 0
-		if _, err := apply.Apply(tx, apply.Batch{Shop: shop.ID, Observations: observations}, now); err != nil {
+		if _, err := apply.Apply(tx, apply.Batch{Shop: shop.ID, Observations: proven.observations}, now); err != nil {
+			return err
+		}
+		if err := tx.SaveTombstones(shop.ID, proven.tombstones); err != nil {
 			return err
 		}
 		for _, d := range demands {
+			if reason, held := proven.held[d.ID]; held {
+				if err := tx.PostponeDemand(shop.ID, d, now, h.skew(client), reason); err != nil {
+					return err
+				}
+				continue
+			}
 			answer, ok := answers[d.ID]
 			if !ok { // Not even its absence was told: nothing owns metafields there any more.
 				answer = mirror.Observation{AsOf: sent}

@@ -69,7 +69,11 @@ func (r UndeleteReport) Text() string {
 		}
 		out.WriteByte('\n')
 		if e := u.Evidence; e != nil {
-			fmt.Fprintf(&out, "    was taken for deleted since %s of %s lacked it; last heard of %s\n", e.Read, stamp(e.ReadStart), stamp(e.Heard))
+			if e.ReadStart.IsZero() { // A read that was owed.
+				fmt.Fprintf(&out, "    was taken for deleted when a read by id was owed; last heard of %s\n", stamp(e.Heard))
+			} else {
+				fmt.Fprintf(&out, "    was taken for deleted since %s of %s lacked it; last heard of %s\n", e.Read, stamp(e.ReadStart), stamp(e.Heard))
+			}
 			for _, null := range e.Nulls {
 				witness := "the shop's list being empty"
 				if null.Witness != "" {

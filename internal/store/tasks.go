@@ -164,6 +164,11 @@ func (t *Tx) SomeRead(run int64, kind mirror.Kind, limit int) ([]mirror.GID, err
 	return list(t, `SELECT id FROM run_records WHERE run_id = $1 AND kind = $2 ORDER BY id DESC LIMIT $3`, []any{run, kind, limit}, scanID)
 }
 
+// NewestShown lists up to limit shown records of a kind, the greatest ids first.
+func (t *Tx) NewestShown(shop int64, kind mirror.Kind, limit int) ([]mirror.GID, error) {
+	return list(t, `SELECT id FROM records WHERE shop_id = $1 AND kind = $2 AND `+shown+` ORDER BY id DESC LIMIT $3`, []any{shop, kind, limit}, scanID)
+}
+
 func scanID(scan func(...any) error) (mirror.GID, error) {
 	var id mirror.GID
 	err := scan(&id)

@@ -1,0 +1,153 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+
+	"stockroom/internal/mirror"
+	"stockroom/internal/shopify"
+	"stockroom/internal/store"
+)
+
+// A read that was owed and finds null what readers see would delete it, and no
+// complete read lacked it. So the null is asked for again beside a witness, and
+// such nulls count from the second on, nullGap after the first: the demand is
+// what was heard lately. Until then the demand stays, and so does the record.
+
+// firstNulls remembers nulls that wait for their second. A process that ends
+// forgets them, and begins to count anew.
+type firstNulls struct {
+	mu    sync.Mutex
+	nulls map[nullKey]nulled
+}
+
+type nullKey struct {
+	shop int64
+	key  mirror.Key
+}
+
+// maxFirstNulls bounds what is remembered; beyond it all begin anew.
+const maxFirstNulls = 10_000
+
+// add counts a null and returns it with those before; proven is false until two lie apart.
+func (f *firstNulls) add(shop int64, n nulled) (all nulled, proven bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := nullKey{shop, n.last.Key}
+	first, known := f.nulls[at]
+	switch {
+	case known && n.last.AsOf >= first.last.AsOf.Add(nullGap):
+		delete(f.nulls, at)
+		n.nulls = append(first.nulls, n.nulls...)
+		return n, true
+	case !known:
+		if f.nulls == nil || len(f.nulls) >= maxFirstNulls {
+			f.nulls = map[nullKey]nulled{}
+		}
+		f.nulls[at] = n
+	}
+	return n, false
+}
+
+// forget drops what is remembered of a record that was found.
+func (f *firstNulls) forget(shop int64, key mirror.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.nulls, nullKey{shop, key})
+}
+
+// proof is what of an answer may be written.
+type proof struct {
+	observations []mirror.Observation
+	tombstones   []store.Tombstone
+	held         map[mirror.GID]string // Ids whose null is not proven yet, with why.
+}
+
+// prove holds the nulls of records that readers see until they are proven.
+// Everything else passes.
+func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.Client, read mirror.Read, observations []mirror.Observation) (proof, error) {
+	passed := proof{held: map[mirror.GID]string{}}
+	byKind := map[mirror.Kind][]mirror.GID{}
+	for _, o := range observations {
+		info := mirror.InfoOf(o.Key.Kind)
+		if o.Content == nil && info.Of == "" && info.Read == read && shopify.MaxIDs(read) > 1 {
+			byKind[o.Key.Kind] = append(byKind[o.Key.Kind], o.Key.ID)
+			continue
+		}
+		passed.observations = append(passed.observations, o)
+		if o.Content != nil {
+			h.nulls.forget(shop.ID, o.Key)
+		}
+	}
+	for kind, ids := range byKind {
+		shown := map[mirror.GID]bool{}
+		v := &verdict{info: mirror.InfoOf(kind)}
+		var records map[mirror.Key]store.Record
+		err := h.Store.View(ctx, func(tx *store.Tx) error {
+			visible, err := tx.VisibleIDs(shop.ID, kind, ids)
+			if err != nil {
+				return err
+			}
+			keys := make([]mirror.Key, len(visible))
+			for i, id := range visible {
+				shown[id], keys[i] = true, mirror.Key{Kind: kind, ID: id}
+			}
+			if records, err = tx.LoadRecords(shop.ID, keys); err != nil {
+				return err
+			}
+			newest, err := tx.NewestShown(shop.ID, kind, len(ids)+witnessesTried)
+			if err != nil {
+				return err
+			}
+			newest = slices.DeleteFunc(newest, func(id mirror.GID) bool { return slices.Contains(ids, id) })
+			v.witnesses, err = tx.VisibleIDs(shop.ID, kind, newest)
+			v.witnesses = v.witnesses[:min(len(v.witnesses), maxWitnesses)]
+			return err
+		})
+		if err != nil {
+			return proof{}, err
+		}
+		for _, o := range observations {
+			if o.Key.Kind == kind && o.Content == nil && !shown[o.Key.ID] {
+				passed.observations = append(passed.observations, o) // Hidden already: it hides nothing more.
+			}
+		}
+		doubtful := slices.DeleteFunc(slices.Clone(ids), func(id mirror.GID) bool { return !shown[id] })
+		j := &judge{Config: h.Config, shop: shop, client: client}
+		for part := range slices.Chunk(doubtful, max(1, shopify.MaxIDs(read)-1)) {
+			again, witness, err := j.ask(ctx, v, part)
+			if err != nil {
+				if ctx.Err() != nil {
+					return proof{}, ctx.Err()
+				}
+				for _, id := range part {
+					passed.held[id] = err.Error()
+				}
+				continue
+			}
+			for _, o := range again {
+				if o.Key.Kind != kind || o.Content != nil {
+					passed.observations = append(passed.observations, o)
+					continue
+				}
+				n, proven := h.nulls.add(shop.ID, nulled{last: o, nulls: []Null{{o.AsOf.Time(), witness}}})
+				if !proven {
+					passed.held[o.Key.ID] = "the read found nothing, which another has to confirm"
+					continue
+				}
+				evidence, err := json.Marshal(Evidence{Read: "no list: a read by id that was owed", Heard: lastWord(records[o.Key].State).Time(), Nulls: n.nulls})
+				if err != nil {
+					return proof{}, err
+				}
+				passed.observations = append(passed.observations, o)
+				passed.tombstones = append(passed.tombstones, store.Tombstone{Key: o.Key, Dead: o.AsOf, Evidence: evidence})
+			}
+		}
+	}
+	return passed, nil
+}
+
+// witnessesTried bounds the records among which witnesses are looked for.
+const witnessesTried = 50
