@@ -46,12 +46,6 @@ func (t *Tx) SetHabitsCounted(seq int64, at mirror.Instant) error {
 	return err
 }
 
-// LastDelivery is the greatest seq in the inbox; zero when it is empty.
-func (t *Tx) LastDelivery() (seq int64, err error) {
-	err = t.one(`SELECT COALESCE(MAX(seq), 0) FROM inbox`, nil, &seq)
-	return seq, err
-}
-
 // Habits are what is known of how often a shop's topics are heard, by topic.
 func (t *Tx) Habits(shop int64) (map[string][]byte, error) {
 	habits := map[string][]byte{}
