@@ -115,7 +115,7 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 			}
 		}
 		doubtful := slices.DeleteFunc(slices.Clone(ids), func(id mirror.GID) bool { return !shown[id] })
-		j := &judge{Config: h.Config, shop: shop, client: client}
+		j := &inquest{Config: h.Config, shop: shop, client: client}
 		for part := range slices.Chunk(doubtful, max(1, shopify.MaxIDs(read)-1)) {
 			again, witness, err := j.ask(ctx, v, part)
 			if err != nil {
