@@ -348,7 +348,7 @@ func (j *inquest) lookAgain(ctx context.Context, v *verdict, looked time.Time) e
 		return nil
 	}
 	j.now(fmt.Sprintf("looking again at %d missing %s records", len(v.pending), v.info.Kind))
-	if err := sleep(ctx, looked.Add(nullGap).Sub(time.Now())); err != nil {
+	if err := sleep(ctx, time.Until(looked.Add(nullGap))); err != nil {
 		return err
 	}
 	first := make(map[mirror.GID]nulled, len(v.pending))

@@ -354,7 +354,7 @@ func TestScanFindsDeletionsAndWhatTheIndexLost(t *testing.T) {
 	b.edit(b.shop.DeleteOrder(b.shop.Orders.IDs()[1]))
 	b.edit(b.shop.DeleteCollection(b.shop.Collections.IDs()[1]))
 	b.pass(2 * time.Minute)
-	if report := b.mustSweep(reconcile.SweepArgs{}); report.Scans != nil && len(report.Scans) > 0 {
+	if report := b.mustSweep(reconcile.SweepArgs{}); len(report.Scans) > 0 {
 		t.Fatalf("a scan was made though the last full read is minutes old:\n%s", report.Text())
 	}
 	if b.compare().Exact() {

@@ -15,7 +15,9 @@ func TestRareArgumentsAreAnswered(t *testing.T) {
 	c.get(new(any), `{ products(first: 1, savedSearchId: null) { nodes { id } } }`)
 
 	var image struct {
-		Products struct{ Nodes []struct{ FeaturedImage *struct{ URL, Small string } } }
+		Products struct {
+			Nodes []struct{ FeaturedImage *struct{ URL, Small string } }
+		}
 	}
 	c.get(&image, `{ products(first: 6) { nodes { featuredImage { url small: url(transform: {maxWidth: 50, scale: 2, crop: CENTER, preferredContentType: WEBP}) } } } }`)
 	seen := false
