@@ -73,7 +73,7 @@ func TestAFileThatCannotBeFollowedIsRefused(t *testing.T) {
 		`client_id = `: "app configuration",
 		subscription("topics = [\"products/updated\"]\nuri = \"/hooks\""):            "products/updated",
 		subscription("uri = \"/hooks\""):                                             "no topic",
-		subscription("topics = [\"shop/update\"]\nuri = \"pubsub://project:topic\""): "Address",
+		subscription("topics = [\"shop/update\"]\nuri = \"pubsub://project:topic\""): "Pub/Sub is not simulated",
 		subscription("topics = [\"shop/update\"]\nuri = \"http://stock.example/\""):  "not supported",
 		subscription("compliance_topics = [\"shop/erase\"]\nuri = \"/hooks\""):       "shop/erase",
 		"[[webhooks.subscriptions]]\ntopics = [\"shop/update\"]\nuri = \"/hooks\"":   "no address",

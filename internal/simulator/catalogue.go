@@ -192,81 +192,6 @@ func (g *generator) locations() {
 	}
 }
 
-// trade is a kind of goods: how they are called, in which forms they come.
-type trade struct {
-	name      string
-	kinds     []string
-	qualities []string
-	things    []string
-	tags      []string
-	vendors   []string
-	options   []string
-	values    [][]string
-	low, high int // Price, in whole units.
-	prefix    string
-}
-
-var trades = []trade{
-	{
-		name: "clothing", kinds: []string{"Shirts", "Trousers", "Jackets", "Shoes"}, qualities: []string{"Organic", "Classic", "Slim", "Vintage", "Merino", "Linen"},
-		things: []string{"T-Shirt", "Jeans", "Rain Jacket", "Sneakers", "Hoodie", "Cardigan", "Chemise à Carreaux", "棉質襯衫", "Wool Socks 🧦"},
-		tags:   []string{"cotton", "summer", "winter", "unisex", "sale", "new"}, vendors: []string{"Northbound", "Maison Édith", "Loom & Thread"},
-		options: []string{"Size", "Color"}, values: [][]string{{"XS", "S", "M", "L", "XL"}, {"Black", "Navy", "Forest Green", "Écru"}},
-		low: 15, high: 180, prefix: "CLO",
-	},
-	{
-		name: "hardware", kinds: []string{"Tools", "Fasteners", "Paint"}, qualities: []string{"Heavy Duty", "Compact", "Stainless", "Pro", "Cordless"},
-		things: []string{"Hammer", "Drill Bit Set", "Wood Screws ½\"", "Wall Paint", "Pipe Wrench", "螺絲起子組", "Tape Measure (5 m)"},
-		tags:   []string{"workshop", "garden", "sale", "trade", "new"}, vendors: []string{"Ironwood", "Bolt Brothers", "Schäfer Werkzeuge"},
-		options: []string{"Pack"}, values: [][]string{{"1", "10", "50", "100"}}, low: 3, high: 250, prefix: "HRD",
-	},
-	{
-		name: "food", kinds: []string{"Pantry", "Tea & Coffee", "Sweets"}, qualities: []string{"Single Origin", "Wild", "Smoked", "Raw", "Fair Trade"},
-		things: []string{"Coffee Beans", "Honey", "Sea Salt", "🌶️ Hot Sauce", "Crème de Marrons", "高山烏龍茶", "Dark Chocolate 85 %", "Jalapeño Jam"},
-		tags:   []string{"vegan", "organic", "gift", "sale", "gluten-free"}, vendors: []string{"Field & Hive", "茶與山", "Épicerie Lumière"},
-		options: []string{"Weight"}, values: [][]string{{"100 g", "250 g", "1 kg"}}, low: 4, high: 45, prefix: "FOO",
-	},
-	{
-		name: "books", kinds: []string{"Books"}, qualities: []string{"The Secret", "A Short History of", "Notes on", "The Art of", "Learning"},
-		things: []string{"Gardens", "Typography", "the Sea", "Bread", "Mountains", "書法", "Ordinary Things", "Señor Nobody"},
-		tags:   []string{"fiction", "non-fiction", "gift", "classic", "new"}, vendors: []string{"Paper Lantern Press", "Édition du Nord", "城市出版"},
-		options: []string{"Format"}, values: [][]string{{"Paperback", "Hardcover", "E-book"}}, low: 6, high: 60, prefix: "BOO",
-	},
-	{
-		name: "beauty", kinds: []string{"Skin Care", "Fragrance", "Hair"}, qualities: []string{"Gentle", "Vitamin C", "Rosé", "Unscented", "Night", "Mineral"},
-		things: []string{"Face Cream", "Shampoo Bar", "Lip Balm 💄", "Eau de Parfum", "Sunscreen SPF 50+", "保濕面膜", "Körperöl", "مرطب اليدين"},
-		tags:   []string{"vegan", "cruelty-free", "travel-size", "sale", "new", "gift"}, vendors: []string{"Atelier Brume", "Kōri Skin", "Salt & Sage"},
-		options: []string{"Size", "Scent"}, values: [][]string{{"30 ml", "50 ml", "100 ml", "250 ml"}, {"None", "Bergamot", "Yuzu 柚子", "Fleur d’Oranger"}},
-		low: 5, high: 140, prefix: "BEA",
-	},
-	{
-		name: "electronics", kinds: []string{"Audio", "Cables", "Smart Home", "Power"}, qualities: []string{"Wireless", "USB-C", "Foldable", "Rugged", "Quiet", "2nd Gen"},
-		things: []string{"Headphones", "Charger 65 W", "Desk Lamp", "Mechanical Keyboard ⌨️", "Power Bank", "Лампа настольная", "HDMI Cable 2.1", "モニターアーム"},
-		tags:   []string{"refurbished", "warranty-2y", "sale", "new", "b2b"}, vendors: []string{"Volt & Ohm", "Kestrel Audio", "深圳電子"},
-		options: []string{"Color", "Plug"}, values: [][]string{{"Graphite", "White", "Signal Red", "Clear", "Midnight"}, {"EU", "UK", "US", "JP"}},
-		low: 8, high: 420, prefix: "ELC",
-	},
-	{
-		name: "home", kinds: []string{"Kitchen", "Bedding", "Lighting", "Plants"}, qualities: []string{"Hand-Thrown", "Oak", "Recycled", "Nordic", "Enamel", "Stoneware"},
-		things: []string{"Mug", "Duvet Cover", "Pendant Lamp", "Monstera 🌿", "Cutting Board", "Übertopf", "Tapis Berbère", "茶碗"},
-		tags:   []string{"handmade", "fragile", "oversize", "sale", "new", "gift"}, vendors: []string{"Hearth & Hollow", "Ørsted Hjem", "Casa Niña"},
-		options: []string{"Size", "Finish"}, values: [][]string{{"Small", "Medium", "Large", "135 × 200 cm", "200 × 200 cm"}, {"Matte", "Glazed", "Raw", "Walnut"}},
-		low: 9, high: 320, prefix: "HOM",
-	},
-	{
-		name: "toys", kinds: []string{"Games", "Puzzles", "Plush"}, qualities: []string{"Wooden", "Giant", "Glow-in-the-Dark", "Mini", "Magnetic"},
-		things: []string{"Train Set 🚂", "Puzzle (1,000 pcs)", "Dinosaur", "Board Game", "Kite", "Bauklötze", "칠교놀이", "Ourson"},
-		tags:   []string{"ages-3+", "ages-8+", "plastic-free", "sale", "new", "gift"}, vendors: []string{"Pebble & Pine", "Spielwerk", "Little Otter"},
-		options: []string{"Edition"}, values: [][]string{{"Standard", "Deluxe", "Travel", "Collector’s"}}, low: 4, high: 130, prefix: "TOY",
-	},
-}
-
-// usualTrades are those of a shop of which nothing else is said.
-var usualTrades = trades[:4]
-
-// Trades are the names that Catalogue.Goods takes.
-func Trades() []string { return each(trades, func(t trade) string { return t.name }) }
-
 func (g *generator) collections() {
 	s := g.shop
 	add := func(spec CollectionSpec) {
@@ -297,11 +222,11 @@ func (g *generator) collections() {
 // spec describes the n-th product.
 func (g *generator) spec(n int) ProductSpec {
 	t := g.trades[g.rng.IntN(len(g.trades))]
-	title := pickOne(g, t.qualities) + " " + pickOne(g, t.things)
+	what, title := t.title(g.rng)
+	vendor := pickOne(g, t.vendors)
 	spec := ProductSpec{
-		Title: title, Vendor: pickOne(g, t.vendors), ProductType: pickOne(g, t.kinds), Options: t.options, Status: "ACTIVE",
-		DescriptionHTML: fmt.Sprintf("<p>%s by <strong>%s</strong>.</p>\n<ul><li>Made to last &amp; easy to care for</li><li>Item no. %d</li></ul>",
-			title, pickOne(g, t.vendors), n+1),
+		Title: title, Vendor: vendor, ProductType: what.kind, Options: t.options, Status: "ACTIVE",
+		DescriptionHTML: description(g.rng, what, title, vendor, n),
 	}
 	for _, tag := range t.tags {
 		if g.chance(0.3) {
@@ -333,7 +258,7 @@ func (g *generator) spec(n int) ProductSpec {
 	}
 	spec.Variants = make([]VariantSpec, 0, len(forms))
 	for i, values := range forms {
-		v := g.variant(base, t.prefix, n, i)
+		v := g.variant(t.price(base, values[0]), t.prefix, n, i)
 		v.Values = values
 		if values[0] == "E-book" {
 			v.Untracked, v.NoShipping = true, true
@@ -381,8 +306,8 @@ func (g *generator) forms(n int, t trade) [][]string {
 }
 
 // variant describes a variant but for its options.
-func (g *generator) variant(base Money, prefix string, n, i int) VariantSpec {
-	v := VariantSpec{Price: base + Money(i)*50, SKU: fmt.Sprintf("%s-%05d-%02d", prefix, n+1, i+1)}
+func (g *generator) variant(price Money, prefix string, n, i int) VariantSpec {
+	v := VariantSpec{Price: price, SKU: fmt.Sprintf("%s-%05d-%02d", prefix, n+1, i+1)}
 	switch roll := g.rng.Float64(); { // Skus of the wild: none, shared by several, and odd ones.
 	case roll < 0.05:
 		v.SKU = ""
@@ -533,7 +458,7 @@ func (g *generator) discounts() {
 		bulk[i] = fmt.Sprintf("SPRING-%04d", i+1)
 	}
 	all := DiscountItems{All: true}
-	for _, spec := range []DiscountSpec{
+	specs := []DiscountSpec{
 		{Typename: "DiscountCodeBasic", Title: "WELCOME10", Value: DiscountValue{Percentage: "0.1"}, Gets: all, Codes: []string{"WELCOME10"}},
 		{Typename: "DiscountCodeBasic", Title: "Spring mailing", Value: DiscountValue{Amount: s.money(500)}, Gets: DiscountItems{Collections: []int64{g.manual[0].ID, g.smart[0].ID}},
 			Minimum: DiscountMinimum{Subtotal: s.money(4000)}, Codes: bulk, UsageLimit: 1000},
@@ -551,13 +476,48 @@ func (g *generator) discounts() {
 			Gets: DiscountItems{Collections: []int64{g.smart[2].ID}}, Minimum: DiscountMinimum{Subtotal: s.money(3000)}},
 		{Typename: "DiscountAutomaticFreeShipping", Title: "Free shipping this week", EndsAt: g.now.Add(6*day + 5*time.Hour)},
 		{Typename: "DiscountAutomaticApp", Title: "Bundle price by function"},
-	} {
+	}
+	// Every type has been over once, and is to come.
+	for i, name := range []string{"Basic", "Bxgy", "FreeShipping", "App"} {
+		for _, automatic := range []bool{false, true} {
+			for _, when := range []struct {
+				title      string
+				start, end time.Duration
+			}{{"last winter", -time.Duration(200+9*i) * day, -time.Duration(120+7*i) * day}, {"next season", time.Duration(15+5*i) * day, time.Duration(60+5*i) * day}} {
+				spec := DiscountSpec{Typename: "DiscountAutomatic" + name, StartsAt: g.now.Add(when.start), EndsAt: g.now.Add(when.end)}
+				if !automatic {
+					spec.Typename = "DiscountCode" + name
+					spec.Codes = []string{strings.ToUpper(strings.ReplaceAll(name+" "+when.title, " ", "-"))}
+				}
+				switch name {
+				case "Basic":
+					spec.Title, spec.Value, spec.Gets = "A fifth off", DiscountValue{Percentage: "0.2"}, all
+				case "Bxgy":
+					spec.Title, spec.Value, spec.Minimum = "One for free", DiscountValue{Percentage: "1.0", Quantity: 1}, DiscountMinimum{Quantity: 3}
+					spec.Buys, spec.Gets = DiscountItems{Products: some(2)}, DiscountItems{Products: some(1)}
+				case "FreeShipping":
+					spec.Title, spec.Minimum = "Free shipping", DiscountMinimum{Subtotal: s.money(3000)}
+				case "App":
+					spec.Title = "Tiers by function"
+				}
+				spec.Title += ", " + when.title
+				if !automatic {
+					spec.Title += ", with a code"
+				}
+				specs = append(specs, spec)
+			}
+		}
+	}
+	for _, spec := range specs {
 		at := g.ago(300 * day)
 		if spec.StartsAt.IsZero() {
 			spec.StartsAt = at
 			if !spec.EndsAt.IsZero() && spec.EndsAt.Before(at) {
 				spec.StartsAt = spec.EndsAt.Add(-30 * day)
 			}
+		}
+		if at.After(spec.StartsAt) { // It was made before it began.
+			at = second(spec.StartsAt.Add(-time.Duration(g.rng.Int64N(int64(5 * day)))))
 		}
 		d := s.newDiscount(spec, at)
 		d.UpdatedAt = g.between(at, g.now.Add(-time.Minute))

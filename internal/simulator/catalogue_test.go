@@ -97,6 +97,54 @@ func TestCatalogueIsAsOddAsRealOnes(t *testing.T) {
 	}
 }
 
+// What a person sees is wrong at a glance is not in a catalogue.
+func TestCatalogueIsBelievable(t *testing.T) {
+	sim := simulator.New(simulator.Config{Seed: 5})
+	shop, err := sim.AddShop(domain, simulator.Catalogue{Products: 300, Goods: simulator.Trades()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	titles, languages := map[string]bool{}, map[string]bool{}
+	types := map[string]string{} // Of things, by a word of their names.
+	for p := range shop.Products.All() {
+		titles[p.Title] = true
+		if p.DescriptionHTML != "" && !strings.Contains(p.DescriptionHTML, "<strong>"+p.Vendor+"</strong>") {
+			t.Errorf("%s of %s is said to be another's: %s", p.Title, p.Vendor, p.DescriptionHTML)
+		}
+		for language, word := range map[string]string{"fr": "Réf.", "de": "Art.-Nr.", "zh": "貨號", "ja": "商品番号", "en": "Item no."} {
+			languages[language] = languages[language] || strings.Contains(p.DescriptionHTML, word)
+		}
+		for _, word := range []string{"T-Shirt", "棉質襯衫", "Hammer", "Wandfarbe", "Honey"} {
+			if strings.Contains(p.Title, word) {
+				types[word] = p.ProductType
+			}
+		}
+	}
+	if len(titles) < 270 {
+		t.Errorf("300 products have %d titles", len(titles))
+	}
+	for _, language := range []string{"fr", "de", "zh", "ja", "en"} {
+		if !languages[language] {
+			t.Errorf("no description in %s", language)
+		}
+	}
+	for word, got := range types {
+		if want := map[string]string{"T-Shirt": "Shirts", "棉質襯衫": "Shirts", "Hammer": "Tools", "Wandfarbe": "Paint", "Honey": "Pantry"}[word]; got != want {
+			t.Errorf("%s is of type %s, want %s", word, got, want)
+		}
+	}
+	states := map[string]bool{}
+	for d := range shop.Discounts.All() {
+		states[d.Typename+" "+d.Status(sim.Now())] = true
+		if d.CreatedAt.After(d.StartsAt) || !d.EndsAt.IsZero() && d.CreatedAt.After(d.EndsAt) {
+			t.Errorf("%s: made %v, begins %v, ends %v", d.Title, d.CreatedAt, d.StartsAt, d.EndsAt)
+		}
+	}
+	if len(states) != 24 {
+		t.Errorf("%d pairs of type and state, want 24: %v", len(states), states)
+	}
+}
+
 func TestPricesInYenHaveNoFraction(t *testing.T) {
 	sim := simulator.New(simulator.Config{Seed: 3})
 	shop, err := sim.AddShop(domain, simulator.Catalogue{Variants: 300, Currency: "JPY"})
@@ -106,6 +154,11 @@ func TestPricesInYenHaveNoFraction(t *testing.T) {
 	for v := range shop.Variants.All() {
 		if v.Price < 100_00 || v.Price%100 != 0 || v.CompareAtPrice%100 != 0 || v.Item.Cost%100 != 0 {
 			t.Fatalf("%s: price %s, compared at %s, cost %s", v.SKU, v.Price, v.CompareAtPrice, v.Item.Cost)
+		}
+	}
+	for d := range shop.Discounts.All() {
+		if text := d.Summary(shop.Currency); strings.Contains(text, ".00 JPY") {
+			t.Errorf("%s: %s", d.Title, text)
 		}
 	}
 }

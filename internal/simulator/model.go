@@ -91,6 +91,15 @@ func (m Money) Decimal() string {
 	return text
 }
 
+// spoken spells it for people, without the decimals that a currency has not.
+func (m Money) spoken(currency string) string {
+	text := m.String()
+	if slices.Contains(yen, currency) {
+		text = strings.TrimSuffix(text, ".00")
+	}
+	return text + " " + currency
+}
+
 // Shop is one shop and all it holds. mu guards every field and every record
 // below; readers take the read lock for as long as they look at records.
 // Installations have a lock of their own, taken after mu where both are needed.
@@ -494,7 +503,7 @@ func (d *Discount) ShortSummary(currency string) string {
 	case d.Value.Percentage != "":
 		what = percent(d.Value.Percentage) + "% off"
 	default:
-		what = d.Value.Amount.String() + " " + currency + " off"
+		what = d.Value.Amount.spoken(currency) + " off"
 		if d.Value.Each {
 			what += " each"
 		}
@@ -519,7 +528,7 @@ func (d *Discount) Summary(currency string) string {
 
 func (m DiscountMinimum) words(currency string) string {
 	if m.Subtotal != 0 {
-		return m.Subtotal.String() + " " + currency
+		return m.Subtotal.spoken(currency)
 	}
 	if m.Quantity == 1 {
 		return "1 item"

@@ -133,7 +133,8 @@ var randomEdits = []randomEdit{
 		what, change := "", func(*Product) {}
 		switch rng.IntN(4) {
 		case 0:
-			title := fmt.Sprintf("%s No. %d", usualTrades[rng.IntN(len(usualTrades))].things[rng.IntN(7)], rng.IntN(1000))
+			_, title := usualTrades[rng.IntN(len(usualTrades))].title(rng)
+			title = fmt.Sprintf("%s No. %d", title, rng.IntN(1000))
 			what, change = "title "+title, func(p *Product) { p.Title = title }
 		case 1:
 			tag := []string{"sale", "vegan", "new", "gift"}[rng.IntN(4)]
@@ -349,8 +350,9 @@ var randomEdits = []randomEdit{
 
 func createRandomProduct(s *Shop, rng *rand.Rand) (Edit, error) {
 	t := usualTrades[rng.IntN(len(usualTrades))]
+	what, title := t.title(rng)
 	spec := ProductSpec{
-		Title: t.qualities[rng.IntN(len(t.qualities))] + " " + t.things[rng.IntN(len(t.things))], ProductType: t.kinds[0],
+		Title: title, ProductType: what.kind,
 		Tags: t.tags[:rng.IntN(3)], DescriptionHTML: "<p>Just in.</p>", Options: t.options[:1],
 	}
 	for _, value := range t.values[0] {

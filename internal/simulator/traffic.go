@@ -421,9 +421,9 @@ func (t *traffic) launch(s *Shop) (Edit, error) {
 	if location == nil {
 		return Edit{}, ErrNotFound
 	}
-	title := kind.qualities[t.rng.IntN(len(kind.qualities))] + " " + kind.things[t.rng.IntN(len(kind.things))]
+	what, title := kind.title(t.rng)
 	spec := ProductSpec{
-		Title: title, ProductType: kind.kinds[t.rng.IntN(len(kind.kinds))], Vendor: kind.vendors[t.rng.IntN(len(kind.vendors))], Tags: []string{"new"},
+		Title: title, ProductType: what.kind, Vendor: kind.vendors[t.rng.IntN(len(kind.vendors))], Tags: []string{"new"},
 		DescriptionHTML: "<p>" + title + ": just in.</p>", Options: kind.options[:1],
 	}
 	price := s.shopPrice(s.money(Money(100 * (kind.low + t.rng.IntN(kind.high-kind.low)))))
