@@ -144,20 +144,26 @@ func (t *Tx) countDrift(query string, run int64) (map[[2]string]int64, error) {
 	return counts, err
 }
 
-// CameLate turns rows of a run that were put down to a webhook which never came
-// into rows whose webhook came late, for the webhooks' own records.
-func (t *Tx) CameLate(run int64, ids []mirror.GID, before mirror.Instant, from, to, note string) (int64, error) {
+// CameLate corrects a run's report by a webhook that came after it: rows of the
+// ids, and what follows from them, that had changed by asOf and were put down to
+// a webhook that never came, were delivered late.
+func (t *Tx) CameLate(run int64, topic string, ids []mirror.GID, asOf, heard mirror.Instant) error {
 	var changed int64
-	err := chunks(ids, 1, func(part []mirror.GID) error {
-		args := append([]any{to, note, run, from, before}, anys(part)...)
-		n, err := t.exec(`UPDATE drift SET cause = $1, note = $2 WHERE run_id = $3 AND cause = $4 AND changed_at <= $5 AND id IN `+in(6, len(part)), args...)
+	err := chunks(ids, 3, func(part []mirror.GID) error {
+		args := []any{mirror.CauseLate, fmt.Sprintf("%s of %v came at %v, after the poll had ended", topic, asOf, heard), run, mirror.CauseNever, asOf}
+		args = append(append(append(args, anys(part)...), anys(part)...), anys(part)...)
+		n, err := t.exec(`UPDATE drift SET cause = $1, note = $2 WHERE run_id = $3 AND cause = $4 AND changed_at <= $5
+			AND (id IN `+in(6, len(part))+` OR parent IN `+in(6+len(part), len(part))+` OR via IN `+in(6+2*len(part), len(part))+`)`, args...)
 		changed += n
 		return err
 	})
-	if err != nil {
-		return 0, fmt.Errorf("note late webhooks: %w", err)
+	if err == nil && changed > 0 {
+		_, err = t.exec(`UPDATE run_topics SET missed = missed - 1, received = received + 1 WHERE run_id = $1 AND topic = $2 AND missed > 0`, run, topic)
 	}
-	return changed, nil
+	if err != nil {
+		return fmt.Errorf("note a late webhook in run %d: %w", run, err)
+	}
+	return nil
 }
 
 // RunTopic is what a full read proves of a topic's webhooks.

@@ -1,0 +1,201 @@
+package reconcile_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"stockroom/internal/apply"
+	"stockroom/internal/mirror"
+	"stockroom/internal/simulator"
+	"stockroom/internal/store"
+)
+
+// still is a bench whose shop was imported and polled, and where nothing is owed.
+func still(t *testing.T, products int) *bench {
+	t.Helper()
+	b := newBench(t, simulator.Catalogue{Products: products})
+	b.mustRun("import")
+	b.settle()
+	b.mustRun("poll")
+	return b
+}
+
+// pollLater polls some seconds later, so that nothing changed in the second in which it begins.
+func (b *bench) pollLater() []store.DriftRow {
+	b.t.Helper()
+	if err := b.sim.Advance(b.t.Context(), 3*time.Second); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.client.ReadByID(b.t.Context(), mirror.ReadShop, []mirror.GID{mirror.GID(b.shop.GID())}); err != nil {
+		b.t.Fatal(err) // Whose reply tells the time.
+	}
+	run, report := b.run("poll", false)
+	if run.State != store.RunOK {
+		b.t.Fatalf("the poll ended %s:\n%s", run.State, report.Text())
+	}
+	b.mustBeExact("after the poll")
+	return b.drift(run.ID)
+}
+
+func (b *bench) rename(title string) mirror.GID {
+	b.t.Helper()
+	p := b.firstProduct()
+	b.edit(b.shop.UpdateProduct(p.ID, func(p *simulator.Product) { p.Title = title }))
+	return mirror.GID(p.GID())
+}
+
+// cause is that of the product's own row.
+func cause(t *testing.T, rows []store.DriftRow, id mirror.GID) string {
+	t.Helper()
+	at := slices.IndexFunc(rows, func(row store.DriftRow) bool { return row.Kind == mirror.KindProduct && row.ID == id })
+	if at < 0 {
+		t.Fatalf("%s is not in the report: %+v", id, rows)
+	}
+	if !strings.Contains(string(rows[at].Fields), `"title"`) || rows[at].ChangedAt == 0 {
+		t.Errorf("the row names neither field nor time: %+v", rows[at])
+	}
+	return rows[at].Cause
+}
+
+func TestALostWebhookIsCalledNeverDelivered(t *testing.T) {
+	b := still(t, 5)
+	b.loseWebhooks()
+	id := b.rename("Nobody heard")
+	b.quiet()
+	rows := b.pollLater()
+	if got := cause(t, rows, id); got != string(mirror.CauseNever) {
+		t.Errorf("cause %q", got)
+	}
+	var topics []store.RunTopic
+	b.view(func(tx *store.Tx) (err error) {
+		topics, err = tx.RunTopics(b.row.ID, 1<<40, 1)
+		return err
+	})
+	if !slices.ContainsFunc(topics, func(t store.RunTopic) bool { return t.Topic == "products/update" && t.Missed == 1 }) {
+		t.Errorf("by topic: %+v", topics)
+	}
+}
+
+// TestAWebhookAfterThePollCorrectsTheReport: it was late, and the share of lost ones falls.
+func TestAWebhookAfterThePollCorrectsTheReport(t *testing.T) {
+	b := still(t, 5)
+	b.sim.SetFaults(simulator.Faults{Late: 1})
+	id := b.rename("Hours later")
+	if got := cause(t, b.pollLater(), id); got != string(mirror.CauseNever) {
+		t.Fatalf("before it came: %q", got)
+	}
+	b.sim.SetFaults(simulator.Faults{})
+	if err := b.sim.Advance(t.Context(), 13*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	b.update(func(tx *store.Tx) error { // This bench receives by the machine's clock.
+		_, err := tx.SQL().ExecContext(t.Context(), `UPDATE inbox SET received_at = received_at + 40000000 WHERE state = 'new'`)
+		return err
+	})
+	b.settle()
+	var rows []store.DriftRow
+	var topics []store.RunTopic
+	b.view(func(tx *store.Tx) error {
+		run, err := tx.LastPoll(b.row.ID)
+		if err != nil {
+			return err
+		}
+		if rows, err = tx.Drift(run.ID, 100); err != nil {
+			return err
+		}
+		topics, err = tx.TopicsOf(run.ID)
+		return err
+	})
+	if got := cause(t, rows, id); got != string(mirror.CauseLate) {
+		t.Errorf("after it came: %q", got)
+	}
+	for _, topic := range topics {
+		if topic.Topic == "products/update" && topic.Missed != 0 {
+			t.Errorf("by topic: %+v", topic)
+		}
+	}
+}
+
+func TestAQuarantinedWebhookIsNotApplied(t *testing.T) {
+	b := still(t, 5)
+	id := b.rename("Set aside")
+	b.quiet()
+	b.update(func(tx *store.Tx) error {
+		_, err := tx.SQL().ExecContext(t.Context(), `UPDATE inbox SET state = 'quarantined', reason = 'a test says so' WHERE state = 'new'`)
+		return err
+	})
+	rows := b.pollLater()
+	if got := cause(t, rows, id); got != string(mirror.CauseNotApplied) {
+		t.Errorf("cause %q", got)
+	}
+}
+
+func TestARejectedSignatureIsProbablyTheCause(t *testing.T) {
+	b := still(t, 5)
+	b.loseWebhooks()
+	id := b.rename("Wrongly signed")
+	b.quiet()
+	b.update(func(tx *store.Tx) error {
+		return tx.AddRejections([]store.Rejection{{At: mirror.At(time.Now().Add(time.Second)), Shop: domain, Topic: "products/update", WebhookID: "w-1", Digest: []byte{1}}})
+	})
+	if got := cause(t, b.pollLater(), id); got != string(mirror.CauseRejected) {
+		t.Errorf("cause %q", got)
+	}
+}
+
+// TestADeletedProductsChildrenAreNamed: each with the cause of the product.
+func TestADeletedProductsChildrenAreNamed(t *testing.T) {
+	b := still(t, 5)
+	b.loseWebhooks()
+	p := b.firstProduct()
+	wrong := 1 + 2*len(p.Variants) + len(p.Metafields)
+	for _, v := range p.Variants {
+		wrong += len(v.Metafields)
+		for _, l := range v.Item.Levels {
+			if l.Shown() {
+				wrong++
+			}
+		}
+	}
+	b.edit(b.shop.DeleteProduct(p.ID))
+	b.quiet()
+	named := 0
+	for _, row := range b.pollLater() {
+		if row.Class == "undeleted" {
+			named++
+			if row.Cause != string(mirror.CauseNever) {
+				t.Errorf("%s %s: %s (%s)", row.Kind, row.ID, row.Cause, row.Note)
+			}
+		}
+	}
+	if named != wrong {
+		t.Errorf("%d records are named, %d were shown and should not have been", named, wrong)
+	}
+}
+
+// TestReplayChangesNothingThatIsRight, and mends what was lost of the copy.
+func TestReplayChangesNothingThatIsRight(t *testing.T) {
+	b := still(t, 5)
+	id := b.rename("Told and kept")
+	b.settleAll()
+	before := b.rows()
+	done, err := b.applier.Replay(t.Context(), b.row.ID, apply.Replay{})
+	if err != nil || done.Fed == 0 || done.Changed != 0 {
+		t.Errorf("replay of what is right: %+v, %v", done, err)
+	}
+	if after := b.rows(); after != before {
+		t.Errorf("it wrote rows:\nbefore %s\nafter  %s", before, after)
+	}
+	b.update(func(tx *store.Tx) error {
+		_, err := tx.SQL().ExecContext(t.Context(), `DELETE FROM records WHERE kind = 'Product' AND id = $1`, id)
+		return err
+	})
+	done, err = b.applier.Replay(t.Context(), b.row.ID, apply.Replay{Topic: "products/update"})
+	if err != nil || done.Changed != 1 || done.Changes[0].ID != id {
+		t.Errorf("replay of what was lost: %+v, %v", done, err)
+	}
+	b.settleAll()
+	b.mustBeExact("after the replay")
+}
