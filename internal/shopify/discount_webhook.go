@@ -3,6 +3,7 @@ package shopify
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"stockroom/internal/mirror"
 )
@@ -23,7 +24,9 @@ var (
 		// The only deletion that tells its own time.
 		at := d.AsOf()
 		if !body.DeletedAt.IsZero() {
-			at = mirror.At(body.DeletedAt.Time)
+			// To the second, so that it may have been at its end: a read by id
+			// earlier in it saw the discount, and must not seem to have found it since.
+			at = mirror.At(body.DeletedAt.Time).Seconds().Add(time.Second) - 1
 		}
 		l.absent(mirror.KindDiscount, body.GID, at)
 		return l.Heard, nil

@@ -114,7 +114,7 @@ func TestDeliveriesTellWhatTheyCarryAndLeaveTheRestToReads(t *testing.T) {
 		{"discounts/redeemcode_added", `{"admin_graphql_api_id":"gid://shopify/DiscountCodeNode/1","redeem_code":{"id":"gid://shopify/DiscountRedeemCode/1","code":"a"},` + noon + `}`,
 			"read discount gid://shopify/DiscountCodeNode/1 updated never" + now},
 		{"discounts/delete", `{"admin_graphql_api_id":"gid://shopify/DiscountCodeNode/1","deleted_at":"2026-11-24T06:59:58-05:00"}`,
-			"Discount gid://shopify/DiscountCodeNode/1 at 2026-11-24T11:59:58.000Z absent"},
+			"Discount gid://shopify/DiscountCodeNode/1 at 2026-11-24T11:59:58.999Z absent"},
 		{"discounts/delete", `{"admin_graphql_api_id":"gid://shopify/DiscountCodeNode/1","deleted_at":"2036-11-24T06:59:58-05:00"}`,
 			"Discount gid://shopify/DiscountCodeNode/1 at 2026-11-24T12:00:02.123Z absent"},
 		{"locations/update", `{"id":3,"name":"Main","active":true,` + noon + `}`,
