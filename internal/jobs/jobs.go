@@ -103,7 +103,7 @@ func New(config Config) (*Jobs, error) {
 		river.AddWorker(workers, &runWorker{jobs: j})
 		river.AddWorker(workers, &requestWorker{jobs: j})
 		queues[requestQueue] = river.QueueConfig{MaxWorkers: requestWorkers}
-		river.AddWorker(workers, &taskWorker{jobs: j, log: config.Log})
+		river.AddWorker(workers, &taskWorker{jobs: j})
 		queues[taskQueue] = river.QueueConfig{MaxWorkers: taskWorkers}
 		queues[pollQueue] = river.QueueConfig{MaxWorkers: pollWorkers}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -18,8 +17,8 @@ const (
 	taskQueue = "tasks"
 	// taskWorkers bounds the shops that one process sweeps at a time.
 	taskWorkers = 4
-	// taskAttempts is how often a task is taken up that does not come to its end.
-	taskAttempts = 3
+	// TaskAttempts is how often a task is taken up that does not come to its end.
+	TaskAttempts = 3
 
 	// keepTasks is how long sweeps and undeletions that ended are kept.
 	keepTasks = 7 * 24 * time.Hour
@@ -67,26 +66,31 @@ func (taskArgs) Kind() string { return "task" }
 
 // InsertOpts implements river.JobArgsWithInsertOpts.
 func (taskArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: taskQueue, MaxAttempts: taskAttempts}
+	return river.InsertOpts{Queue: taskQueue, MaxAttempts: TaskAttempts}
 }
 
 type taskWorker struct {
 	river.WorkerDefaults[taskArgs]
 	jobs *Jobs
-	log  *slog.Logger
 }
 
 // Timeout lets a scan take as long as the shop is large.
 func (*taskWorker) Timeout(*river.Job[taskArgs]) time.Duration { return -1 }
 
 func (w *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
-	_, err := w.jobs.RunTask(ctx, job.Args.TaskID)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
+	err := w.jobs.TaskOnce(ctx, job.Args.TaskID, job.Attempt >= job.MaxAttempts)
+	if errors.Is(err, store.ErrNotFound) {
 		return river.JobCancel(err) // The shop was erased meanwhile.
-	case err != nil && ctx.Err() == nil && job.Attempt >= job.MaxAttempts:
-		w.log.Error("a sweep does not come to its end and is given up", "task", job.Args.TaskID, "error", err)
-		return errors.Join(err, w.jobs.Sweeper.Abandon(ctx, job.Args.TaskID, err))
+	}
+	return err
+}
+
+// TaskOnce takes an open task up, as RunOnce does a run.
+func (j *Jobs) TaskOnce(ctx context.Context, id int64, last bool) error {
+	_, err := j.RunTask(ctx, id)
+	if err != nil && ctx.Err() == nil && last && !errors.Is(err, store.ErrNotFound) {
+		j.Log.Error("a sweep does not come to its end and is given up", "task", id, "error", err)
+		return errors.Join(err, j.Sweeper.Abandon(ctx, id, err))
 	}
 	return err
 }

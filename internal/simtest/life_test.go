@@ -79,7 +79,7 @@ func (w *world) start(dir string) (*life, error) {
 	cfg, err := config.Load(config.Source{Flags: map[string]string{
 		"DATABASE_URL": "sqlite://" + filepath.Join(dir, "stockroom.db"), "SHOPIFY_API_KEY": clientID,
 		"SHOPIFY_REDIRECT_URI": "https://" + serviceHost + "/shopify/callback", "SHOPIFY_WEBHOOK_ADDRESS": "https://" + serviceHost + "/shopify/webhook",
-		"POLL_SCHEDULE": w.plan.schedule,
+		"POLL_SCHEDULE": w.plan.schedule, "SWEEP_INTERVAL": w.plan.sweepEvery,
 	}, Environ: []string{"SHOPIFY_API_SECRET=" + secrets, "ADMIN_PASSWORD=let-me-in-please"}}, config.NeedAll)
 	if err != nil {
 		return nil, err
@@ -236,61 +236,60 @@ func (l *life) stop() error {
 const (
 	// tick is how often the work that River does is looked for.
 	tick = 20 * time.Second
-	// scheduleTicks and clearTicks are how many of them lie between two looks
-	// at the schedule, and two clearings.
+	// So many of them lie between two looks at the schedules, two watches for
+	// silence, and two clearings.
 	scheduleTicks = 15
+	watchTicks    = 90
 	clearTicks    = 180
-	runWorkers    = 4
+	// crewSize is how many runs, and how many sweeps, go on at a time.
+	crewSize = 4
 )
 
 // work does what the job engine does in the real service: it calls what the
 // engine's workers call, at the engine's intervals, and tries again as it does.
 func (l *life) work(ctx context.Context) {
-	var running sync.WaitGroup
-	defer running.Wait()
-	var mu sync.Mutex
-	busy := map[int64]bool{}
-	attempts := map[int64]int{}
-	after := map[int64]time.Time{}
+	runs, tasks := newCrew(), newCrew()
+	defer runs.wait.Wait()
+	defer tasks.wait.Wait()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
 		if n%scheduleTicks == 0 {
 			l.judgeWork(ctx, "schedule", func() error { _, err := l.app.Jobs.ScheduleOnce(ctx); return err })
+			l.judgeWork(ctx, "schedule sweeps", func() error { _, err := l.app.Jobs.ScheduleSweeps(ctx); return err })
+		}
+		if n%watchTicks == 0 {
+			l.judgeWork(ctx, "watch", func() error { _, err := l.app.Jobs.Watcher.RunOnce(ctx); return err })
 		}
 		if n%clearTicks == 0 {
 			l.judgeWork(ctx, "clear", func() error { return l.app.Jobs.ClearOnce(ctx) })
 		}
-		l.sweep(ctx, n)
-		var open []store.Run
-		l.judgeWork(ctx, "open runs", func() error {
+		var openRuns []store.Run
+		var openTasks []store.Task
+		l.judgeWork(ctx, "open work", func() error {
 			return l.app.Store.View(ctx, func(tx *store.Tx) (err error) {
-				open, err = tx.OpenRuns()
+				if openRuns, err = tx.OpenRuns(); err != nil {
+					return err
+				}
+				openTasks, err = tx.OpenTasks()
 				return err
 			})
 		})
-		for _, run := range open {
-			mu.Lock()
-			free := !busy[run.ID] && len(busy) < runWorkers && !time.Now().Before(after[run.ID])
-			if free {
-				busy[run.ID] = true
-				attempts[run.ID]++
-			}
-			attempt := attempts[run.ID]
-			mu.Unlock()
-			if !free {
-				continue
-			}
-			running.Go(func() {
+		for _, run := range openRuns {
+			runs.take(run.ID, func(attempt int) error {
 				l.world.runBegins(run)
 				err := l.app.Jobs.RunOnce(ctx, run.ID, attempt >= jobs.RunAttempts)
 				l.world.runEnded(l, run, err)
-				mu.Lock()
-				defer mu.Unlock()
-				delete(busy, run.ID)
-				if err != nil { // As River waits: the fourth power of the attempt.
-					after[run.ID] = time.Now().Add(time.Duration(attempt*attempt*attempt*attempt) * time.Second)
+				return err
+			})
+		}
+		for _, task := range openTasks {
+			tasks.take(task.ID, func(attempt int) error {
+				err := l.app.Jobs.TaskOnce(ctx, task.ID, attempt >= jobs.TaskAttempts)
+				if err == nil && !l.isDead() {
+					l.world.count("sweeps", 1)
 				}
+				return err
 			})
 		}
 		select {
@@ -299,6 +298,41 @@ func (l *life) work(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// crew carries out jobs of one kind, a few at a time, each by one worker.
+type crew struct {
+	wait     sync.WaitGroup
+	mu       sync.Mutex
+	busy     map[int64]bool
+	attempts map[int64]int
+	after    map[int64]time.Time
+}
+
+func newCrew() *crew {
+	return &crew{busy: map[int64]bool{}, attempts: map[int64]int{}, after: map[int64]time.Time{}}
+}
+
+// take does a job, unless it is being done, there is no hand free, or it waits
+// for another try: as River waits, the fourth power of the attempt in seconds.
+func (c *crew) take(id int64, do func(attempt int) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.busy[id] || len(c.busy) >= crewSize || time.Now().Before(c.after[id]) {
+		return
+	}
+	c.busy[id] = true
+	c.attempts[id]++
+	attempt := c.attempts[id]
+	c.wait.Go(func() {
+		err := do(attempt)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.busy, id)
+		if err != nil {
+			c.after[id] = time.Now().Add(time.Duration(attempt*attempt*attempt*attempt) * time.Second)
+		}
+	})
 }
 
 // judgeWork runs a worker, which may fail while commits do, or when it dies.
@@ -314,9 +348,6 @@ func (l *life) judgeWork(ctx context.Context, name string, do func() error) {
 		l.world.violate("workers", "%s failed without a reason: %v", name, err)
 	}
 }
-
-// sweep is where the sweeps between two polls are called, as a worker does.
-func (l *life) sweep(context.Context, int) {}
 
 // wire watches what the service and Shopify say to each other.
 type wire struct {

@@ -22,6 +22,7 @@ type plan struct {
 	ahead      time.Duration
 	rate       float64 // Points a second of the budget.
 	schedule   string
+	sweepEvery string
 	bulkFrom   int64         // Points from which bulk operations read; zero for the default.
 	traffic    float64       // Changes a second by the simulator itself; zero for none.
 	look       time.Duration // How often a reader looks, on average.
@@ -49,7 +50,7 @@ func drawPlan(seed uint64) plan {
 	p := plan{
 		seed: seed, days: 1 + rng.IntN(3), protected: rng.IntN(10) > 0, bothKeys: rng.IntN(2) == 0,
 		rate: oneOf(rng, 100.0, 100, 100, 50, 200), schedule: oneOf(rng, "0 0 * * *", "0 0 * * *", "0 0 * * *", "30 */6 * * *"),
-		look: between(rng, 20*time.Minute, 2*time.Hour), editEvery: between(rng, 10*time.Minute, 2*time.Hour),
+		look:       between(rng, 20*time.Minute, 2*time.Hour), editEvery: between(rng, 10*time.Minute, 2*time.Hour),
 		pollEvery: between(rng, 2*time.Hour, 12*time.Hour), troubled: oneOf(rng, 0, 0.3, 0.6, 0.9),
 	}
 	if rng.IntN(2) == 0 { // Shops are small here: without this none would be read in bulk.
@@ -79,12 +80,16 @@ func drawPlan(seed uint64) plan {
 		}
 		p.shops = append(p.shops, shopPlan{fmt.Sprintf("shop-%d-%d.myshopify.com", seed, n), c})
 	}
+	// What was thought of later draws from a source of its own, so that the seeds
+	// known before go on as they did.
+	later := rand.New(rand.NewPCG(seed, 3))
+	p.sweepEvery = oneOf(later, "0", "10m", "1h", "1h", "3h", "3h")
 	if rng.IntN(50) == 0 { // Long lives are sparse.
 		p.days, p.look, p.pollEvery, p.editEvery = 30, 8*time.Hour, 100*time.Hour, between(rng, 4*time.Hour, 12*time.Hour)
 		if p.crashEvery > 0 {
 			p.crashEvery *= 6
 		}
-		p.traffic = 0
+		p.traffic, p.sweepEvery = 0, "6h"
 		for i := range p.shops {
 			p.shops[i].catalogue.Products = min(p.shops[i].catalogue.Products, 12)
 		}
@@ -97,8 +102,8 @@ func (p plan) String() string {
 	for _, s := range p.shops {
 		shops = append(shops, fmt.Sprintf("%d products/%d locations", s.catalogue.Products, s.catalogue.Locations))
 	}
-	return fmt.Sprintf("seed %d: %d days, %s, protected %t, both keys %t, Shopify ahead %v, %v points/s, polls %q, bulk from %d, edits every %v, traffic %.4f/s, crash every %v, troubled %v",
-		p.seed, p.days, strings.Join(shops, ", "), p.protected, p.bothKeys, p.ahead, p.rate, p.schedule, p.bulkFrom, p.editEvery, p.traffic, p.crashEvery, p.troubled)
+	return fmt.Sprintf("seed %d: %d days, %s, protected %t, both keys %t, Shopify ahead %v, %v points/s, polls %q, sweeps every %s, bulk from %d, edits every %v, traffic %.4f/s, crash every %v, troubled %v",
+		p.seed, p.days, strings.Join(shops, ", "), p.protected, p.bothKeys, p.ahead, p.rate, p.schedule, p.sweepEvery, p.bulkFrom, p.editEvery, p.traffic, p.crashEvery, p.troubled)
 }
 
 // drawFaults draws the trouble of some hours: a few faults at a time, each of
