@@ -79,6 +79,7 @@ func (a Attempt) ok() bool { return a.Status >= 200 && a.Status < 300 && !a.Forg
 type sendOptions struct {
 	version             string
 	metafieldNamespaces []string
+	metafields          []MetafieldName
 }
 
 // parcel is a delivery on its way.
@@ -659,7 +660,8 @@ func (i *Installation) post(e event, after time.Duration, name, subject string, 
 	for sub := range i.subscriptions.All() {
 		if sub.Topic == enum {
 			add(parcel{subscription: sub.ID, name: sub.Name, filter: sub.Filter, include: slices.Clone(sub.IncludeFields),
-				options: sendOptions{version: sub.APIVersion, metafieldNamespaces: slices.Clone(sub.MetafieldNamespaces)}}, sub.URI)
+				options: sendOptions{version: sub.APIVersion, metafieldNamespaces: slices.Clone(sub.MetafieldNamespaces),
+					metafields: slices.Clone(sub.Metafields)}}, sub.URI)
 		}
 	}
 	i.mu.Unlock()

@@ -127,7 +127,7 @@ func TestPublishedFieldsFilter(t *testing.T) {
 	price := p.Variants[0].Price.String()
 	for _, tt := range []struct{ list, search, rest string }{
 		{"products", "price:" + price, "NOT price:" + price},
-		{"products", "price:>=" + price, "NOT price:>=" + price}, // Of variants: "<" may hold beside it.
+		{"products", "price:>=" + price, "NOT price:>=" + price}, // Variants may lie on both sides of a price.
 		{"products", "published_status:published", "published_status:unpublished"},
 		{"products", "tag:" + p.Tags[0], "tag_not:" + p.Tags[0]},
 		{"products", fmt.Sprint("variant_id:", p.Variants[0].ID), fmt.Sprint("-variant_id:", p.Variants[0].ID)},

@@ -134,10 +134,10 @@ func (e *edit) changeOrder(o *Order) {
 }
 
 // CancelOrder cancels an order and puts its stock back.
-func (s *Shop) CancelOrder(id int64) error { return s.cancelOrder(id, true, true) }
+func (s *Shop) CancelOrder(id int64) error { return s.cancelOrder(id, "CUSTOMER", true, true) }
 
 // cancelOrder cancels an order; what was paid stays so unless it is refunded.
-func (s *Shop) cancelOrder(id int64, restock, refund bool) error {
+func (s *Shop) cancelOrder(id int64, reason string, restock, refund bool) error {
 	e := s.begin()
 	defer e.end()
 	o, ok := s.Orders.Get(id)
@@ -147,7 +147,7 @@ func (s *Shop) cancelOrder(id int64, restock, refund bool) error {
 	if !o.CancelledAt.IsZero() {
 		return fmt.Errorf("cancel order %d twice: %w", id, ErrInvalid)
 	}
-	o.CancelledAt = e.now
+	o.CancelledAt, o.CancelReason = e.now, reason
 	switch {
 	case o.FinancialStatus != "PAID":
 		o.FinancialStatus = "VOIDED"
@@ -201,6 +201,7 @@ func (s *Shop) EditOrder(id, lineItem, quantity int64) error {
 	delta := quantity - l.Quantity
 	o.Total += l.Price * Money(delta)
 	l.Quantity = quantity
+	o.Edited = true
 	additions, removals := []map[string]any{}, []map[string]any{}
 	if delta >= 0 {
 		additions = append(additions, map[string]any{"id": l.ID, "delta": delta})

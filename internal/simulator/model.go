@@ -175,6 +175,7 @@ type Product struct {
 	Tags            []string // Sorted.
 	DescriptionHTML string
 	TemplateSuffix  string // Empty is null.
+	SEO             SEO
 	Options         []Option
 	Image           *Image // The featured one; nil where there is none.
 	Variants        []*Variant
@@ -186,6 +187,10 @@ type Product struct {
 	oldTotal int64     // What totalInventory showed before the last change of stock,
 	totalDue time.Time // and goes on showing until then.
 }
+
+// SEO is what search engines are shown; empty is null, and the title and
+// description stand in.
+type SEO struct{ Title, Description string }
 
 // Option is a way in which a product's variants differ.
 type Option struct {
@@ -280,6 +285,7 @@ type InventoryItem struct {
 	Tracked          bool
 	RequiresShipping bool
 	Cost             Money    // Zero is null.
+	Grams            int64    // Its weight; zero where nobody said.
 	Levels           []*Level `json:"-"` // By number of the location, inactive ones too.
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
@@ -597,6 +603,8 @@ type Order struct {
 	Location          int64 // Where its stock was taken.
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
+	Edited            bool      // Its lines were changed after it was placed.
+	CancelReason      string    // As in OrderCancelReason; empty is CUSTOMER where it is cancelled.
 	CancelledAt       time.Time // Zero is null.
 }
 
@@ -696,12 +704,16 @@ type Subscription struct {
 	Name                string
 	IncludeFields       []string
 	MetafieldNamespaces []string
+	Metafields          []MetafieldName
 	APIVersion          string // That of the URL it was made through.
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
 
 	Delivered time.Time // When it last took one.
 }
+
+// MetafieldName names a metafield that bodies are to bring along.
+type MetafieldName struct{ Namespace, Key string }
 
 func (s *Subscription) GID() string        { return gid(typeSubscription, s.ID) }
 func (s *Subscription) key() int64         { return s.ID }

@@ -116,6 +116,17 @@ func (in input) text(name string) string { text, _ := in[name].(string); return 
 
 func (in input) number(name string) int64 { n, _ := in[name].(int64); return n }
 
+// fraction is a Float, which may be written as a whole number; given tells whether it is there.
+func (in input) fraction(name string) (value float64, given bool) {
+	switch n := in[name].(type) {
+	case float64:
+		return n, true
+	case int64:
+		return float64(n), true
+	}
+	return 0, false
+}
+
 func (in input) flag(name string) bool { flag, _ := in[name].(bool); return flag }
 
 func (in input) object(name string) input { inner, _ := in[name].(map[string]any); return inner }

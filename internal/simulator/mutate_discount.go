@@ -13,6 +13,7 @@ func init() {
 	add := func(name string, change func(*query, input) (payload, error), field string) {
 		mutationWith(name, "write_discounts", "userErrors", "DiscountUserError", change, field)
 	}
+	add("discountRedeemCodeBulkAdd", (*query).codesAdd, "bulkCreation")
 	for _, automatic := range []bool{false, true} {
 		prefix := "discountCode"
 		if automatic {
@@ -20,6 +21,8 @@ func init() {
 		}
 		add(prefix+"BasicCreate", func(q *query, in input) (payload, error) { return q.discountCreate(in, automatic) }, node[automatic])
 		add(prefix+"BasicUpdate", func(q *query, in input) (payload, error) { return q.discountUpdate(in, automatic) }, node[automatic])
+		add(prefix+"Activate", func(q *query, in input) (payload, error) { return q.discountTurn(in, automatic, true) }, node[automatic])
+		add(prefix+"Deactivate", func(q *query, in input) (payload, error) { return q.discountTurn(in, automatic, false) }, node[automatic])
 		add(prefix+"Delete", func(q *query, in input) (payload, error) { return q.discountDelete(in, automatic) },
 			"deleted"+strings.TrimPrefix(strings.ToUpper(prefix[:1])+prefix[1:], "Discount")+"DiscountId")
 	}
@@ -79,7 +82,7 @@ func (q *query) applyDiscount(d *Discount, in input) (*UserError, error) {
 	}
 	gets := in.object("customerGets")
 	if value := gets.object("value"); value != nil {
-		percentage, byPercentage := value["percentage"].(float64)
+		percentage, byPercentage := value.fraction("percentage")
 		amount := value.object("discountAmount")
 		switch {
 		case byPercentage && amount != nil:
@@ -297,6 +300,106 @@ func (q *query) discountUpdate(in input, automatic bool) (payload, error) {
 		return unexpected(err, "INTERNAL_ERROR", "id")
 	}
 	return q.discountAnswer(d)
+}
+
+// discountTurn makes a discount begin now where it does not hold, or end now.
+// Source: the descriptions of the mutations (2026-10); that one which is over
+// has no end then, and that one which already is as wished stays as it is, is
+// our reading.
+func (q *query) discountTurn(in input, automatic, on bool) (payload, error) {
+	id, err := in.id("id", discountKind(automatic))
+	if err != nil {
+		return payload{}, err
+	}
+	s := q.shop
+	e := s.begin()
+	defer e.end()
+	d, ok := s.findBasic(id, automatic)
+	if !ok {
+		return refuse(complaint("INVALID", "Discount does not exist", "id"))
+	}
+	if status := d.Status(e.now); (status == "ACTIVE") == on || status == "EXPIRED" && !on {
+		return q.discountAnswer(d)
+	}
+	err = e.updateDiscount(id, func(d *Discount) {
+		switch {
+		case !on:
+			d.StartsAt, d.EndsAt = earlier(d.StartsAt, e.now), e.now
+		default:
+			d.StartsAt = earlier(d.StartsAt, e.now)
+			if !d.EndsAt.IsZero() && !d.EndsAt.After(e.now) {
+				d.EndsAt = time.Time{}
+			}
+		}
+	})
+	if err != nil {
+		return unexpected(err, "INTERNAL_ERROR", "id")
+	}
+	return q.discountAnswer(d)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// maxCodesAdded is how many codes one request may add. Source: the description
+// of discountRedeemCodeBulkAdd (2026-10).
+const maxCodesAdded = 250
+
+// codesAdded is what became of codes that were added together.
+type codesAdded struct {
+	id               int64
+	at               time.Time
+	discount         *Discount
+	imported, failed int
+}
+
+var _ = define(fields{
+	"id":            of(func(c codesAdded) any { return gid("DiscountRedeemCodeBulkCreation", c.id) }),
+	"createdAt":     of(func(c codesAdded) any { return c.at }),
+	"codesCount":    of(func(c codesAdded) any { return c.imported + c.failed }),
+	"importedCount": of(func(c codesAdded) any { return c.imported }),
+	"failedCount":   of(func(c codesAdded) any { return c.failed }),
+	"done":          always(true), // Here it takes no time.
+	"discountCode": with(func(q *query, c codesAdded, _ map[string]any) (any, error) {
+		return q.object(typeDiscountCode, c.discount), nil
+	}),
+}, "DiscountRedeemCodeBulkCreation")
+
+// codesAdd adds codes to a code discount. Those that are blank or taken fail by
+// themselves; all others are told of, each by a webhook.
+func (q *query) codesAdd(in input) (payload, error) {
+	id, err := in.id("discountId", typeDiscountCode)
+	if err != nil {
+		return payload{}, err
+	}
+	codes := in.objects("codes")
+	if len(codes) > maxCodesAdded {
+		return refuse(complaint("TOO_MANY_ARGUMENTS", fmt.Sprintf("At most %d codes can be added at once", maxCodesAdded), "codes"))
+	}
+	s := q.shop
+	e := s.begin()
+	defer e.end()
+	d, ok := s.findBasic(id, false)
+	if !ok {
+		return refuse(complaint("INVALID", "Discount does not exist", "discountId"))
+	}
+	out := codesAdded{id: q.shop.newID("DiscountRedeemCodeBulkCreation"), at: e.now, discount: d}
+	for _, one := range codes {
+		code := strings.TrimSpace(one.text("code"))
+		if code == "" || s.codeTaken(code, 0) {
+			out.failed++
+			continue
+		}
+		c := &RedeemCode{ID: s.newID(typeRedeemCode), Code: code}
+		d.Codes = append(d.Codes, c)
+		e.code("discounts/redeemcode_added", d, c)
+		out.imported++
+	}
+	return done(map[string]any{"bulkCreation": q.object("DiscountRedeemCodeBulkCreation", out)})
 }
 
 func (q *query) discountDelete(in input, automatic bool) (payload, error) {

@@ -113,7 +113,7 @@ func (q *query) orderCancel(in input) (payload, error) {
 	} else if method := in.object("refundMethod"); method["originalPaymentMethodsRefund"] != nil {
 		refund = method.flag("originalPaymentMethodsRefund")
 	}
-	if err := s.cancelOrder(id, in.flag("restock"), refund); err != nil {
+	if err := s.cancelOrder(id, in.text("reason"), in.flag("restock"), refund); err != nil {
 		return payload{}, fmt.Errorf("cancel order %d: %w", id, err)
 	}
 	return done(map[string]any{"job": q.newJob()})

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,6 +105,7 @@ func (q *query) productCreate(in input) (payload, error) {
 		}
 		p = made
 		wanted.put("templateSuffix", &p.TemplateSuffix)
+		wanted.applySEO(p)
 		if handle := wanted.text("handle"); handle != "" {
 			p.Handle = handle
 		}
@@ -230,6 +232,7 @@ func (q *query) productUpdate(in input) (payload, error) {
 			} {
 				wanted.put(name, field)
 			}
+			wanted.applySEO(p)
 			if wanted.has("tags") {
 				p.Tags = wanted.texts("tags")
 			}
@@ -385,6 +388,9 @@ func (q *query) variantsCreate(in input) (payload, error) {
 		if v.has("taxable") {
 			variant.Taxable = v.flag("taxable")
 		}
+		if weight := v.object("inventoryItem").object("measurement").object("weight"); weight != nil {
+			variant.Item.Grams = weight.grams()
+		}
 		if err := e.metafieldInputs(variant.GID(), v.input); err != nil {
 			return unexpected(err, "INVALID", "variants", strconv.Itoa(i))
 		}
@@ -506,12 +512,26 @@ func (e *edit) applyVariant(v *Variant, in variantInput) error {
 	if err != nil {
 		return err
 	}
-	if item.has("tracked") || item.has("cost") || item.has("requiresShipping") {
+	if item.has("tracked") || item.has("cost") || item.has("measurement") || item.has("requiresShipping") {
 		if err := e.updateItem(v.Item.ID, func(i *InventoryItem) { item.applyItem(i, in.spec.Cost) }); err != nil {
 			return err
 		}
 	}
 	return e.metafieldInputs(v.GID(), in.input)
+}
+
+// grams reads a WeightInput.
+func (in input) grams() int64 {
+	value, _ := in.fraction("value")
+	return int64(math.Round(value * grams[in.text("unit")]))
+}
+
+// applySEO puts what an input names of a product's SEO into it.
+func (in input) applySEO(p *Product) {
+	if seo := in.object("seo"); seo != nil {
+		seo.put("title", &p.SEO.Title)
+		seo.put("description", &p.SEO.Description)
+	}
 }
 
 // applyItem puts what an InventoryItemInput names into an item.
@@ -524,6 +544,9 @@ func (in input) applyItem(i *InventoryItem, cost Money) {
 	}
 	if in.has("cost") {
 		i.Cost = cost
+	}
+	if weight := in.object("measurement").object("weight"); weight != nil {
+		i.Grams = weight.grams()
 	}
 }
 

@@ -357,7 +357,7 @@ func (q *query) inventoryItemUpdate(in input) (payload, error) {
 			return unexpected(err, "", "input", "sku")
 		}
 	}
-	if wanted.has("tracked") || wanted.has("cost") || wanted.has("requiresShipping") {
+	if wanted.has("tracked") || wanted.has("cost") || wanted.has("requiresShipping") || wanted.has("measurement") {
 		if err := e.updateItem(id, func(i *InventoryItem) { wanted.applyItem(i, cost) }); err != nil {
 			return unexpected(err, "", "id")
 		}

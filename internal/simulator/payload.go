@@ -107,14 +107,14 @@ func (s *Shop) variantBody(v *Variant) map[string]any {
 	}
 }
 
-// addMetafields puts those of the wanted namespaces into a body.
+// addMetafields puts those that are wanted, by namespace or by name, into a body.
 func (s *Shop) addMetafields(body map[string]any, metafields []*Metafield, options sendOptions) {
-	if len(options.metafieldNamespaces) == 0 {
+	if len(options.metafieldNamespaces)+len(options.metafields) == 0 {
 		return
 	}
 	list := []map[string]any{}
 	for _, m := range metafields {
-		if slices.Contains(options.metafieldNamespaces, m.Namespace) {
+		if slices.Contains(options.metafieldNamespaces, m.Namespace) || slices.Contains(options.metafields, MetafieldName{m.Namespace, m.Key}) {
 			list = append(list, map[string]any{
 				"id": m.ID, "admin_graphql_api_id": m.GID(), "namespace": m.Namespace, "key": m.Key, "type": m.Type, "value": m.Value,
 				"owner_id": m.OwnerID, "owner_resource": strings.ToLower(strings.TrimPrefix(m.OwnerType, "Product")), "description": nil,
@@ -133,7 +133,7 @@ func (s *Shop) itemBody(i *InventoryItem) map[string]any {
 	return map[string]any{
 		"admin_graphql_api_id": i.GID(), "id": i.ID, "sku": orNull(i.SKU), "cost": cost, "tracked": i.Tracked,
 		"requires_shipping": i.RequiresShipping, "country_code_of_origin": nil, "province_code_of_origin": nil,
-		"harmonized_system_code": nil, "country_harmonized_system_codes": []any{}, "weight_value": 0, "weight_unit": "kg",
+		"harmonized_system_code": nil, "country_harmonized_system_codes": []any{}, "weight_value": float64(i.Grams) / 1000, "weight_unit": "kg",
 		"created_at": s.local(i.CreatedAt), "updated_at": s.local(i.UpdatedAt),
 	}
 }
@@ -222,7 +222,7 @@ func (s *Shop) orderBody(o *Order) map[string]any {
 	}
 	var cancelReason any
 	if !o.CancelledAt.IsZero() {
-		cancelReason = "customer"
+		cancelReason = strings.ToLower(o.cancelReason())
 	}
 	var location any
 	if o.Location != 0 {

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,12 +103,19 @@ var _ = define(fields{
 	"asyncUsageCount":          always(0),
 	"tags":                     always([]string{}),
 	"usesPerOrderLimit":        always(nil),
-	"maximumShippingPrice":     always(nil),
-	"combinesWith":             itself[*Discount]("DiscountCombinesWith"),
-	"context":                  itself[*Discount]("DiscountBuyerSelectionAll"),
-	"destinationSelection":     itself[*Discount]("DiscountCountryAll"),
-	"customerGets":             itself[*Discount]("DiscountCustomerGets"),
-	"customerBuys":             itself[*Discount]("DiscountCustomerBuys"),
+	"shareableUrls": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		out := []any{}
+		if len(d.Codes) > 0 {
+			out = append(out, q.object("DiscountShareableUrl", "https://"+q.shop.PrimaryDomain+"/discount/"+url.PathEscape(d.Codes[0].Code)))
+		}
+		return out, nil
+	}),
+	"maximumShippingPrice": always(nil),
+	"combinesWith":         itself[*Discount]("DiscountCombinesWith"),
+	"context":              itself[*Discount]("DiscountBuyerSelectionAll"),
+	"destinationSelection": itself[*Discount]("DiscountCountryAll"),
+	"customerGets":         itself[*Discount]("DiscountCustomerGets"),
+	"customerBuys":         itself[*Discount]("DiscountCustomerBuys"),
 	"usageLimit": of(func(d *Discount) any {
 		if d.UsageLimit == 0 {
 			return nil
@@ -166,6 +174,14 @@ var _ = define(fields{
 	"code":            of(func(c *RedeemCode) any { return c.Code }),
 	"asyncUsageCount": always(0),
 }, typeRedeemCode)
+
+// One link to the shop's first page; the title is our own.
+var _ = define(fields{
+	"url":             of(func(link string) any { return link }),
+	"title":           always("Home page"),
+	"targetType":      always("HOME"),
+	"targetItemImage": always(nil),
+}, "DiscountShareableUrl")
 
 var (
 	_ = define(fields{"orderDiscounts": always(false), "productDiscounts": always(false), "shippingDiscounts": always(false)}, "DiscountCombinesWith")

@@ -20,8 +20,9 @@ var _ = define(fields{
 		}
 		return q.money(i.Cost, q.shop.Currency), nil
 	}),
-	"createdAt": of(func(i *InventoryItem) any { return i.CreatedAt }),
-	"updatedAt": of(func(i *InventoryItem) any { return i.UpdatedAt }),
+	"measurement": itself[*InventoryItem]("InventoryItemMeasurement"),
+	"createdAt":   of(func(i *InventoryItem) any { return i.CreatedAt }),
+	"updatedAt":   of(func(i *InventoryItem) any { return i.UpdatedAt }),
 	"variant": needs("read_products", "variant", with(func(q *query, i *InventoryItem, _ map[string]any) (any, error) {
 		return q.object(typeVariant, i.Variant), nil
 	})),
@@ -57,6 +58,22 @@ var _ = define(fields{
 		return connection, nil
 	}),
 }, typeItem)
+
+var _ = define(fields{
+	"id": of(func(i *InventoryItem) any { return gid("InventoryItemMeasurement", i.ID) }),
+	"weight": with(func(q *query, i *InventoryItem, _ map[string]any) (any, error) {
+		return q.object("Weight", i.Grams), nil
+	}),
+}, "InventoryItemMeasurement")
+
+// All weights are told in the shop's unit, which is the kilogram.
+var _ = define(fields{
+	"unit":  always("KILOGRAMS"),
+	"value": of(func(grams int64) any { return float64(grams) / 1000 }),
+}, "Weight")
+
+// grams are how many a unit of WeightUnit has.
+var grams = map[string]float64{"GRAMS": 1, "KILOGRAMS": 1000, "OUNCES": 28.349523125, "POUNDS": 453.59237}
 
 func activeLevels(list []*Level) []*Level {
 	return slices.DeleteFunc(slices.Clone(list), func(l *Level) bool { return !l.Active })

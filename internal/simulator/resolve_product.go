@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"html"
 	"net/url"
 	"regexp"
@@ -31,9 +32,17 @@ var _ = define(fields{
 	"description": with(func(_ *query, p *Product, args map[string]any) (any, error) {
 		return plain(p.DescriptionHTML, args), nil
 	}),
-	"createdAt":      of(func(p *Product) any { return p.CreatedAt }),
-	"updatedAt":      of(func(p *Product) any { return p.UpdatedAt }),
-	"publishedAt":    of(func(p *Product) any { return moment(p.PublishedAt) }),
+	"createdAt":   of(func(p *Product) any { return p.CreatedAt }),
+	"updatedAt":   of(func(p *Product) any { return p.UpdatedAt }),
+	"publishedAt": of(func(p *Product) any { return moment(p.PublishedAt) }),
+	"seo":         with(func(q *query, p *Product, _ map[string]any) (any, error) { return q.object("SEO", p.SEO), nil }),
+	"images": with(func(q *query, p *Product, args map[string]any) (any, error) {
+		var rows []sized
+		if p.Image != nil {
+			rows = append(rows, sizedBy(p.Image, args))
+		}
+		return small(q, args, "Image", rows, func(i sized) int64 { return i.ID })
+	}),
 	"templateSuffix": of(func(p *Product) any { return nullable(p.TemplateSuffix) }),
 	"isGiftCard":     always(false),
 	"totalInventory": with(func(q *query, p *Product, _ map[string]any) (any, error) {
@@ -122,14 +131,65 @@ var _ = define(fields{
 	"name":     of(func(o position) any { return o.Name }),
 	"position": of(func(o position) any { return o.at }),
 	"values":   of(func(o position) any { return o.Values }),
+	"optionValues": with(func(q *query, o position, _ map[string]any) (any, error) {
+		return each(o.Values, func(value string) any { return q.object("ProductOptionValue", choice{o.ID, value}) }), nil
+	}),
 }, typeOption)
+
+// choice is a value of an option. It keeps no number of its own: that in its
+// id is made from its name, and so changes with it, other than Shopify's.
+type choice struct {
+	option int64
+	name   string
+}
+
+func (v choice) id() int64 {
+	hash := fnv.New64a()
+	fmt.Fprint(hash, v.option, " ", v.name)
+	return int64(hash.Sum64()>>1) | 1
+}
+
+var _ = define(fields{
+	"id":                   of(func(v choice) any { return gid("ProductOptionValue", v.id()) }),
+	"name":                 of(func(v choice) any { return v.name }),
+	"hasVariants":          always(true), // One without is not kept.
+	"linkedMetafieldValue": always(nil),
+}, "ProductOptionValue")
+
+var _ = define(fields{
+	"title":       of(func(s SEO) any { return nullable(s.Title) }),
+	"description": of(func(s SEO) any { return nullable(s.Description) }),
+}, "SEO")
 
 // picture is an image as an object of one of its types, or nil.
 func (q *query) picture(typename string, image *Image) any {
 	if image == nil {
 		return nil
 	}
+	if typename == "Image" {
+		return q.object(typename, sized{image, nil})
+	}
 	return q.object(typename, image)
+}
+
+// sized is an image in the size that was asked for where it is listed.
+type sized struct {
+	*Image
+	wish input // As ImageTransformInput; nil for none.
+}
+
+// sizedBy reads the older arguments of lists of images.
+func sizedBy(image *Image, args map[string]any) sized {
+	wish := input{}
+	for _, name := range []string{"crop", "maxHeight", "maxWidth"} {
+		if args[name] != nil {
+			wish[name] = args[name]
+		}
+	}
+	if len(wish) > 0 && args["scale"] != nil {
+		wish["scale"] = args["scale"]
+	}
+	return sized{image, wish}
 }
 
 var _ = define(fields{
@@ -137,22 +197,31 @@ var _ = define(fields{
 	"alt":              of(func(i *Image) any { return nullable(i.Alt) }),
 	"mediaContentType": always("IMAGE"),
 	"status":           always("READY"),
-	"image":            with(func(q *query, i *Image, _ map[string]any) (any, error) { return q.object("Image", i), nil }),
+	"image":            with(func(q *query, i *Image, _ map[string]any) (any, error) { return q.object("Image", sized{i, nil}), nil }),
 	"preview":          with(func(q *query, i *Image, _ map[string]any) (any, error) { return q.object("MediaPreviewImage", i), nil }),
 }, typeMediaImage)
 
 var _ = define(fields{
-	"image":  with(func(q *query, i *Image, _ map[string]any) (any, error) { return q.object("Image", i), nil }),
+	"image":  with(func(q *query, i *Image, _ map[string]any) (any, error) { return q.object("Image", sized{i, nil}), nil }),
 	"status": always("READY"),
 }, "MediaPreviewImage")
 
 var _ = define(fields{
-	"id": of(func(i *Image) any { return gid("ProductImage", i.ID) }),
-	"url": with(func(_ *query, i *Image, args map[string]any) (any, error) {
-		return i.transformed(input(args).object("transform"))
+	"id": of(func(i sized) any { return gid("ProductImage", i.ID) }),
+	"url": with(func(_ *query, i sized, args map[string]any) (any, error) {
+		if wish := input(args).object("transform"); wish != nil {
+			return i.transformed(wish)
+		}
+		return i.transformed(i.wish)
 	}),
-	"altText": of(func(i *Image) any { return nullable(i.Alt) }),
+	"altText": of(func(i sized) any { return nullable(i.Alt) }),
+	// As webhooks' bodies say: all pictures are alike.
+	"width":  always(imageSide),
+	"height": always(imageSide),
 }, "Image")
+
+// imageSide is how wide and high all pictures are, in pixels.
+const imageSide = 1200
 
 // transformed is the picture's address with the wish for another size or form
 // in its query, where Shopify's own servers of pictures read it. Which of its
@@ -216,6 +285,11 @@ var _ = define(fields{
 	"inventoryItem": needs("read_inventory", "inventoryItem", with(func(q *query, v *Variant, _ map[string]any) (any, error) {
 		return q.object(typeItem, v.Item), nil
 	})),
+	// Pictures belong to products alone here.
+	"image": always(nil),
+	"media": with(func(q *query, _ *Variant, args map[string]any) (any, error) {
+		return small(q, args, typeMediaImage, []*Image{}, func(i *Image) int64 { return i.ID })
+	}),
 	"metafield":  metafieldOf(func(v *Variant) []*Metafield { return v.Metafields }),
 	"metafields": metafieldsOf(func(v *Variant) []*Metafield { return v.Metafields }),
 }, typeVariant)

@@ -92,12 +92,20 @@ var _ = define(fields{
 	"name":                of(func(s Subscription) any { return nullable(s.Name) }),
 	"includeFields":       of(func(s Subscription) any { return s.IncludeFields }),
 	"metafieldNamespaces": of(func(s Subscription) any { return s.MetafieldNamespaces }),
-	"createdAt":           of(func(s Subscription) any { return s.CreatedAt }),
-	"updatedAt":           of(func(s Subscription) any { return s.UpdatedAt }),
+	"metafields": with(func(q *query, s Subscription, _ map[string]any) (any, error) {
+		return each(s.Metafields, func(m MetafieldName) any { return q.object("WebhookSubscriptionMetafieldIdentifier", m) }), nil
+	}),
+	"createdAt": of(func(s Subscription) any { return s.CreatedAt }),
+	"updatedAt": of(func(s Subscription) any { return s.UpdatedAt }),
 	"apiVersion": with(func(q *query, s Subscription, _ map[string]any) (any, error) {
 		return q.object("ApiVersion", s.APIVersion), nil
 	}),
 }, typeSubscription)
+
+var _ = define(fields{
+	"namespace": of(func(m MetafieldName) any { return m.Namespace }),
+	"key":       of(func(m MetafieldName) any { return m.Key }),
+}, "WebhookSubscriptionMetafieldIdentifier")
 
 var _ = define(fields{
 	"handle":      of(func(version string) any { return version }),
@@ -132,17 +140,20 @@ var _ = define(fields{
 
 // applyInput puts the fields that a WebhookSubscriptionInput names into s.
 func applyInput(s *Subscription, args map[string]any) {
-	input, _ := args["webhookSubscription"].(map[string]any)
+	given := input(args).object("webhookSubscription")
 	for name, field := range map[string]*string{"format": &s.Format, "filter": &s.Filter, "name": &s.Name} {
-		if value, ok := input[name].(string); ok {
+		if value, ok := given[name].(string); ok {
 			*field = value
 		}
 	}
-	uri, _ := input["uri"].(string)
-	callback, _ := input["callbackUrl"].(string)
+	uri, _ := given["uri"].(string)
+	callback, _ := given["callbackUrl"].(string)
 	s.URI = cmp.Or(uri, callback, s.URI)
+	if _, named := given["metafields"]; named {
+		s.Metafields = each(given.objects("metafields"), func(m input) MetafieldName { return MetafieldName{m.text("namespace"), m.text("key")} })
+	}
 	for name, field := range map[string]*[]string{"includeFields": &s.IncludeFields, "metafieldNamespaces": &s.MetafieldNamespaces} {
-		if values, ok := input[name].([]any); ok {
+		if values, ok := given[name].([]any); ok {
 			*field = each(values, func(value any) string { return fmt.Sprint(value) })
 		}
 	}
