@@ -345,9 +345,14 @@ func TestScanFindsDeletionsAndWhatTheIndexLost(t *testing.T) {
 	b.changeEverything()
 	products := slices.Clone(b.shop.Products.IDs())
 	b.edit(b.shop.DeleteProduct(products[4]))
-	p, _ := b.shop.Products.Get(products[5])
-	b.edit(b.shop.RemoveVariant(p.Variants[0].ID))
-	p, _ = b.shop.Products.Get(products[6])
+	var several *simulator.Product // The last variant of a product cannot be removed.
+	for _, id := range products[5:] {
+		if p, _ := b.shop.Products.Get(id); several == nil && len(p.Variants) > 1 && id != products[6] {
+			several = p
+		}
+	}
+	b.edit(b.shop.RemoveVariant(several.Variants[0].ID))
+	p, _ := b.shop.Products.Get(products[6])
 	level := p.Variants[0].Item.Levels[0]
 	b.edit(b.shop.DisconnectLevel(level.Item.ID, level.Location.ID))
 	b.edit(b.shop.DeleteDiscount(b.shop.Discounts.IDs()[1]))
