@@ -173,8 +173,8 @@ func (b *bench) quiet() {
 	}
 }
 
-// settle waits for the webhooks under way, applies them, and reads what they owe.
-func (b *bench) settle() {
+// hear waits for the webhooks under way and applies them, but reads nothing that they owe.
+func (b *bench) hear() {
 	b.t.Helper()
 	b.quiet()
 	for {
@@ -183,9 +183,15 @@ func (b *bench) settle() {
 			b.t.Fatal(err)
 		}
 		if n == 0 {
-			break
+			return
 		}
 	}
+}
+
+// settle hears what is under way, and reads what it owes.
+func (b *bench) settle() {
+	b.t.Helper()
+	b.hear()
 	for {
 		n, err := b.hydrator.RunOnce(b.t.Context(), b.row)
 		if err != nil {

@@ -182,7 +182,6 @@ func TestWebhookThatIsStoredIsNoDrift(t *testing.T) {
 func TestTotalsOnTheirWayAreNoDrift(t *testing.T) {
 	b := newBench(t, simulator.Catalogue{Products: 5})
 	b.mustRun("import")
-	b.loseWebhooks() // The demand below stands for the webhook's.
 	item, _ := b.shop.Items.Get(b.shop.Items.IDs()[0])
 	moved := false
 	client := *http.DefaultClient
@@ -192,9 +191,7 @@ func TestTotalsOnTheirWayAreNoDrift(t *testing.T) {
 		}
 		moved = true
 		b.edit(b.shop.SetStock(item.ID, item.Levels[0].Location.ID, 5000))
-		b.update(func(tx *store.Tx) error {
-			return tx.AddDemands(b.row.ID, []mirror.Demand{{Read: mirror.ReadItem, ID: mirror.GID(item.GID())}}, mirror.At(time.Now()))
-		})
+		b.hear()
 	})
 	b.client = b.newClient(&client)
 	report := b.mustRun("poll")

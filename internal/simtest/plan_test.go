@@ -50,7 +50,7 @@ func drawPlan(seed uint64) plan {
 	p := plan{
 		seed: seed, days: 1 + rng.IntN(3), protected: rng.IntN(10) > 0, bothKeys: rng.IntN(2) == 0,
 		rate: oneOf(rng, 100.0, 100, 100, 50, 200), schedule: oneOf(rng, "0 0 * * *", "0 0 * * *", "0 0 * * *", "30 */6 * * *"),
-		look:       between(rng, 20*time.Minute, 2*time.Hour), editEvery: between(rng, 10*time.Minute, 2*time.Hour),
+		look: between(rng, 20*time.Minute, 2*time.Hour), editEvery: between(rng, 10*time.Minute, 2*time.Hour),
 		pollEvery: between(rng, 2*time.Hour, 12*time.Hour), troubled: oneOf(rng, 0, 0.3, 0.6, 0.9),
 	}
 	if rng.IntN(2) == 0 { // Shops are small here: without this none would be read in bulk.
