@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -137,6 +138,46 @@ func TestPollThatCannotReadAListDeletesNothingAndIsPartial(t *testing.T) {
 	if verified == 0 || verified >= run.StartedAt {
 		t.Errorf("discounts are verified at %v, the poll that could not read them began at %v", verified, run.StartedAt)
 	}
+}
+
+// TestListThatBreaksOffIsAGap is P5: what lies on the pages that did not come is
+// not known, and the reads by id that follow ask only for what is.
+func TestListThatBreaksOffIsAGap(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 120})
+	b.mustRun("import")
+	b.loseWebhooks()
+	if _, err := b.shop.CreateProduct(simulator.ProductSpec{Title: "On the last page"}); err != nil {
+		t.Fatal(err)
+	}
+	b.client = b.newClient(&http.Client{Transport: refusesLaterPages{}})
+	run, report := b.run("poll", false)
+	if run.State != store.RunPartial || len(report.Gaps) == 0 {
+		t.Errorf("a poll that could not read the products to their end ended %s with gaps %q", run.State, report.Gaps)
+	}
+	b.view(func(tx *store.Tx) error {
+		verified, err := tx.VerifiedAt(b.row.ID, mirror.TypeProduct)
+		if verified == 0 || verified >= run.StartedAt {
+			t.Errorf("products are verified at %v, the poll that could not read them began at %v", verified, run.StartedAt)
+		}
+		return err
+	})
+}
+
+// refusesLaterPages answers every page of products but the first with a refusal.
+type refusesLaterPages struct{}
+
+func (refusesLaterPages) RoundTrip(request *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(string(body), "ListProducts") && strings.Contains(string(body), `"after":"`) {
+		refusal := `{"errors":[{"message":"Access denied","extensions":{"code":"ACCESS_DENIED"}}]}`
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(refusal)), Request: request}, nil
+	}
+	request = request.Clone(request.Context())
+	request.Body = io.NopCloser(strings.NewReader(string(body)))
+	return http.DefaultTransport.RoundTrip(request)
 }
 
 // TestInterruptedPollGoesOnWhereItWas: a killed process loses at most a page.

@@ -67,7 +67,7 @@ var mutations = []mutation{
 		old: `			r.gap("%s could not be read to their end: %v", list.Name, err)
 			return nil`,
 		new:      `			break`,
-		packages: []string{"reconcile"}, seed: 4,
+		packages: []string{"reconcile"},
 	},
 	{
 		name: "a poll does not settle what is owed", file: "internal/reconcile/poll.go",
