@@ -8,6 +8,7 @@ import (
 
 	"stockroom/internal/apply"
 	"stockroom/internal/mirror"
+	"stockroom/internal/reconcile"
 	"stockroom/internal/simulator"
 	"stockroom/internal/store"
 )
@@ -172,6 +173,36 @@ func TestADeletedProductsChildrenAreNamed(t *testing.T) {
 	}
 	if named != wrong {
 		t.Errorf("%d records are named, %d were shown and should not have been", named, wrong)
+	}
+}
+
+// TestStockThatWasHiddenIsNamedMissing: its webhook came, that of its product did
+// not, and a later change of it was lost as well. No reader saw any of it.
+func TestStockThatWasHiddenIsNamedMissing(t *testing.T) {
+	b := still(t, 5)
+	b.sim.SetFaults(simulator.Faults{LoseIf: func(d simulator.Delivery) bool { return strings.HasPrefix(d.Topic, "products/") }})
+	product, err := b.shop.CreateProduct(simulator.ProductSpec{Title: "Unheard", Variants: []simulator.VariantSpec{{SKU: "UNHEARD-1", Price: 100}}})
+	b.edit(err)
+	b.settle()
+	b.loseWebhooks()
+	item := product.Variants[0].Item
+	if err := b.sim.Advance(t.Context(), 3*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	b.edit(b.shop.SetStock(item.ID, item.Levels[0].Location.ID, 4711))
+	b.quiet()
+	found := false
+	for _, row := range b.pollLater() {
+		if row.Parent != mirror.GID(item.GID()) || !strings.Contains(string(row.Fields), `"available"`) {
+			continue
+		}
+		found = true
+		if row.Class != reconcile.ClassMissing || row.Cause != string(mirror.CauseNever) || !strings.Contains(string(row.Fields), "4711") {
+			t.Errorf("the stock is %s, %s (%s): %s", row.Class, row.Cause, row.Note, row.Fields)
+		}
+	}
+	if !found {
+		t.Error("the stock is not in the report")
 	}
 }
 

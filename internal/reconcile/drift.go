@@ -83,7 +83,6 @@ func (r *reading) neverSeen(tx *store.Tx, rows []store.DriftRow) ([]store.DriftR
 // asked for before was read then.)
 func (r *reading) drifted(tx *store.Tx, steps []apply.Step) ([]store.DriftRow, error) {
 	var rows []store.DriftRow
-	var ids []mirror.GID
 	for _, step := range steps {
 		if step.Key.Kind == mirror.KindMetafieldSet {
 			continue // Those that it gained or lost are rows themselves.
@@ -102,11 +101,11 @@ func (r *reading) drifted(tx *store.Tx, steps []apply.Step) ([]store.DriftRow, e
 		if drifted {
 			row.Note = note
 			rows = append(rows, row)
-			ids = append(ids, row.ID)
 		}
 	}
-	if len(rows) == 0 {
-		return nil, nil
+	rows, ids, err := seen(tx, r.shop.ID, rows)
+	if err != nil || len(rows) == 0 {
+		return nil, err
 	}
 	variants := map[mirror.GID]mirror.State{} // The page names what its derived records come with.
 	for _, step := range steps {
@@ -139,6 +138,36 @@ func (r *reading) drifted(tx *store.Tx, steps []apply.Step) ([]store.DriftRow, e
 		kept = append(kept, row)
 	}
 	return kept, nil
+}
+
+// seen leaves out rows of contents that the copy held and did not show, since it
+// lacked the parent: to readers the record was missing, and is so reported when
+// the parent brings it into sight. It lists the ids of those that are left.
+func seen(tx *store.Tx, shop int64, rows []store.DriftRow) ([]store.DriftRow, []mirror.GID, error) {
+	held := map[mirror.Kind][]mirror.GID{}
+	for _, row := range rows {
+		if row.Class == ClassStale || row.Class == ClassWrong {
+			held[row.Kind] = append(held[row.Kind], row.ID)
+		}
+	}
+	shown := map[mirror.Key]bool{}
+	for kind, ids := range held {
+		visible, err := tx.VisibleIDs(shop, kind, ids)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, id := range visible {
+			shown[mirror.Key{Kind: kind, ID: id}] = true
+		}
+	}
+	rows = slices.DeleteFunc(rows, func(row store.DriftRow) bool {
+		return (row.Class == ClassStale || row.Class == ClassWrong) && !shown[row.Key()]
+	})
+	ids := make([]mirror.GID, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	return rows, ids, nil
 }
 
 // namedAndOwed tells when webhooks last named those of the ids whose read by id
@@ -482,6 +511,11 @@ func (n *neighbours) flipped(tx *store.Tx, shop, run int64) ([]store.DriftRow, e
 		for _, id := range visible {
 			now[id] = true
 		}
+		appeared := slices.DeleteFunc(visible, func(id mirror.GID) bool { return n.visible[mirror.Key{Kind: kind, ID: id}] })
+		contents, err := tx.ShownByID(shop, kind, appeared) // The very steps may have brought others.
+		if err != nil {
+			return nil, err
+		}
 		for id, row := range rows {
 			key := mirror.Key{Kind: kind, ID: id}
 			class, before, after := ClassUndeleted, row.Content, []byte(nil)
@@ -489,7 +523,7 @@ func (n *neighbours) flipped(tx *store.Tx, shop, run int64) ([]store.DriftRow, e
 			case now[id] == n.visible[key]:
 				continue
 			case now[id]:
-				class, before, after = ClassMissing, nil, row.Content
+				class, before, after = ClassMissing, nil, contents[id].Content
 			}
 			drift, err := driftRow(key, class, before, after)
 			if err != nil {

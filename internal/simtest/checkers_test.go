@@ -306,7 +306,7 @@ func (w *world) shopOf(run store.Run) *watched {
 	return nil
 }
 
-// noteList remembers which calls for a list were not answered cleanly.
+// noteList remembers which of a run's calls for a list were not answered cleanly.
 func (w *world) noteList(host, operation, call string, status int, body []byte) {
 	if !strings.HasPrefix(operation, "List") || operation == "ListSubscriptions" {
 		return

@@ -235,12 +235,12 @@ func (l *life) stop() error {
 
 const (
 	// tick is how often the work that River does is looked for.
-	tick = 20 * time.Second
+	tick = time.Minute
 	// So many of them lie between two looks at the schedules, two watches for
 	// silence, and two clearings.
-	scheduleTicks = 15
-	watchTicks    = 90
-	clearTicks    = 180
+	scheduleTicks = 5
+	watchTicks    = 30
+	clearTicks    = 60
 	// crewSize is how many runs, and how many sweeps, go on at a time.
 	crewSize = 4
 )
@@ -278,7 +278,7 @@ func (l *life) work(ctx context.Context) {
 		for _, run := range openRuns {
 			runs.take(run.ID, func(attempt int) error {
 				l.world.runBegins(run)
-				err := l.app.Jobs.RunOnce(ctx, run.ID, attempt >= jobs.RunAttempts)
+				err := l.app.Jobs.RunOnce(context.WithValue(ctx, calledByRun{}, true), run.ID, attempt >= jobs.RunAttempts)
 				l.world.runEnded(l, run, err)
 				return err
 			})
@@ -299,6 +299,9 @@ func (l *life) work(ctx context.Context) {
 		}
 	}
 }
+
+// calledByRun marks the calls of a run, to be told from those of sweeps beside it.
+type calledByRun struct{}
 
 // crew carries out jobs of one kind, a few at a time, each by one worker.
 type crew struct {

@@ -48,10 +48,10 @@ func oneOf[T any](rng *rand.Rand, all ...T) T { return all[rng.IntN(len(all))] }
 func drawPlan(seed uint64) plan {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	p := plan{
-		seed: seed, days: 1 + rng.IntN(3), protected: rng.IntN(10) > 0, bothKeys: rng.IntN(2) == 0,
+		seed: seed, days: oneOf(rng, 1, 1, 1, 2, 2, 3), protected: rng.IntN(10) > 0, bothKeys: rng.IntN(2) == 0,
 		rate: oneOf(rng, 100.0, 100, 100, 50, 200), schedule: oneOf(rng, "0 0 * * *", "0 0 * * *", "0 0 * * *", "30 */6 * * *"),
-		look: between(rng, 20*time.Minute, 2*time.Hour), editEvery: between(rng, 10*time.Minute, 2*time.Hour),
-		pollEvery: between(rng, 2*time.Hour, 12*time.Hour), troubled: oneOf(rng, 0, 0.3, 0.6, 0.9),
+		look: between(rng, 40*time.Minute, 3*time.Hour), editEvery: between(rng, 10*time.Minute, 2*time.Hour),
+		pollEvery: between(rng, 3*time.Hour, 24*time.Hour), troubled: oneOf(rng, 0, 0.3, 0.6, 0.9),
 	}
 	if rng.IntN(2) == 0 { // Shops are small here: without this none would be read in bulk.
 		p.bulkFrom = 1
@@ -76,14 +76,17 @@ func drawPlan(seed uint64) plan {
 		case 1:
 			c.BigVariants = 95 + rng.IntN(20)
 		case 2:
-			c.Products = 60 + rng.IntN(200)
+			c.Products = 60 + rng.IntN(60)
 		}
 		p.shops = append(p.shops, shopPlan{fmt.Sprintf("shop-%d-%d.myshopify.com", seed, n), c})
 	}
 	// What was thought of later draws from a source of its own, so that the seeds
 	// known before go on as they did.
 	later := rand.New(rand.NewPCG(seed, 3))
-	p.sweepEvery = oneOf(later, "0", "10m", "1h", "1h", "3h", "3h")
+	p.sweepEvery = oneOf(later, "0", "6h", "6h", "6h", "3h", "1h")
+	if later.IntN(20) == 0 {
+		p.sweepEvery = "10m" // As it is by default; most of what a seed costs.
+	}
 	if rng.IntN(50) == 0 { // Long lives are sparse.
 		p.days, p.look, p.pollEvery, p.editEvery = 30, 8*time.Hour, 100*time.Hour, between(rng, 4*time.Hour, 12*time.Hour)
 		if p.crashEvery > 0 {

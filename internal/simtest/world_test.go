@@ -642,5 +642,7 @@ func (w *world) heard(l *life, request *http.Request, sent []byte, status int, b
 	}
 	w.trace.note("call %s %s: %d %s", request.URL.Host, name, status, hashOf(body))
 	w.checkBudget(request.URL.Host, status, body)
-	w.noteList(request.URL.Host, call.OperationName, name, status, body)
+	if request.Context().Value(calledByRun{}) != nil {
+		w.noteList(request.URL.Host, call.OperationName, name, status, body)
+	}
 }

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -54,12 +55,11 @@ func headless(t *testing.T, seed uint64) Result {
 	return result
 }
 
-// seeds is how many stories are told.
-const seeds = 20
+var seeds = flag.Uint64("seeds", 2, "tell the stories of so many seeds, each of which takes a minute")
 
 // TestHeadlessDemoIsExact is the whole product in one story, for many seeds.
 func TestHeadlessDemoIsExact(t *testing.T) {
-	for seed := range uint64(seeds) {
+	for seed := range *seeds {
 		t.Run(fmt.Sprintf("seed %d", seed+1), func(t *testing.T) {
 			t.Parallel() // Much of it is waiting for the shop's budget.
 			result := headless(t, seed+1)

@@ -5,11 +5,12 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"stockroom/internal/mirror"
 	"stockroom/internal/simulator"
 )
 
 // LoseEdits makes changes of every sort that webhooks tell of, one or more of
-// each, and counts them by kind. Record makes each of them. The caller sees to it
+// each, and one that none tells of, and counts them by kind. Record makes each of them. The caller sees to it
 // that the webhooks get lost.
 func LoseEdits(shop *simulator.Shop, rng *rand.Rand, record func(func() error) error) (map[string]int, error) {
 	made := map[string]int{}
@@ -50,6 +51,9 @@ func LoseEdits(shop *simulator.Shop, rng *rand.Rand, record func(func() error) e
 		}},
 		{"collection updated", 2, func() error {
 			return shop.UpdateCollection(pick.collection(), func(c *simulator.Collection) { c.Title += " (renamed)" })
+		}},
+		{"metafield of a variant set", 2, func() error {
+			return shopErr(shop.SetMetafield(string(mirror.NewGID("ProductVariant", pick.variant())), "custom", "note", "single_line_text_field", fmt.Sprint("quiet ", rng.IntN(1000))))
 		}},
 		{"collection deleted", 1, func() error { return shop.DeleteCollection(pick.collection()) }},
 	} {

@@ -196,7 +196,7 @@ func live(ctx context.Context, program, record string, seed uint64, twice bool) 
 		cmd := exec.CommandContext(ctx, program, args...)
 		// One processor and no preemption: the less the machine's own scheduling
 		// decides, the more a seed does.
-		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=400")
 		log, _ := cmd.CombinedOutput()
 		r := result{Seed: seed}
 		written, err := os.ReadFile(out.Name())
