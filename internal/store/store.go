@@ -22,7 +22,7 @@ import (
 	"strings"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite"
+	"modernc.org/sqlite"
 )
 
 //go:embed migrations
@@ -140,10 +140,11 @@ func openPool(path string, size int, extra string) (*sql.DB, error) {
 	if strings.Contains(extra, "mode=ro") {
 		dsn = strings.Replace(dsn, "&_pragma=journal_mode(WAL)", "", 1)
 	}
-	db, err := sql.Open("sqlite", dsn)
+	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
+	db := sql.OpenDB(keeping{connector})
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	return db, nil
