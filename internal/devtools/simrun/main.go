@@ -82,7 +82,11 @@ func run(ctx context.Context, seeds string, jobs int, twice bool) error {
 	for range jobs {
 		workers.Go(func() {
 			for seed := range todo {
-				results <- live(ctx, program, record, seed, twice)
+				r := live(ctx, program, record, seed, twice)
+				if ctx.Err() != nil {
+					return // It did not live to its end, which says nothing of it.
+				}
+				results <- r
 			}
 		})
 	}
