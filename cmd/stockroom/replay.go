@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
-	"stockroom/internal/app"
 	"stockroom/internal/apply"
-	"stockroom/internal/config"
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify"
 	"stockroom/internal/store"
@@ -24,19 +20,19 @@ type replayCommand struct {
 }
 
 func (c *replayCommand) Run(e *env) error {
-	which := apply.Replay{Topic: c.Topic, Quarantined: c.Quarantined}
+	args := apply.ReplayArgs{Topic: c.Topic, Quarantined: c.Quarantined}
 	if _, known := shopify.TopicNamed(c.Topic); c.Topic != "" && !known {
 		return usagef("--topic: no topic %q is known", c.Topic)
 	}
 	var err error
-	if which.Since, err = since(c.Since, time.Now()); err != nil {
+	if args.Since, err = since(c.Since, time.Now()); err != nil {
 		return usagef("--since: %w", err)
 	}
-	cfg, err := e.load(config.NeedDatabase | config.NeedKeys | config.NeedShopify | config.NeedSync)
+	encoded, err := json.Marshal(args)
 	if err != nil {
 		return err
 	}
-	beside, err := app.Beside(e.ctx, app.Options{Config: cfg, Log: e.logger(cfg)})
+	beside, err := e.beside()
 	if err != nil {
 		return err
 	}
@@ -45,9 +41,16 @@ func (c *replayCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	var done apply.Replayed
-	if err := carryOut(e.ctx, beside, shop, app.RequestReplay, which, &done); err != nil {
+	task, err := followTask(e, beside, store.Task{ShopID: shop.ID, Kind: store.TaskReplay, Reason: "manual", Args: encoded})
+	if err != nil {
 		return fmt.Errorf("replay webhooks of %s: %w", shop.Domain, err)
+	}
+	if task.State == store.RunFailed {
+		return fmt.Errorf("replay webhooks of %s: %s", shop.Domain, task.Error)
+	}
+	done, err := apply.ReadReplayReport(task)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return printJSON(e.stdout, done)
@@ -95,38 +98,4 @@ func since(text string, now time.Time) (mirror.Instant, error) {
 		return 0, fmt.Errorf("%q is neither a time like 2026-11-24T10:00:00Z nor an age like 36h", text)
 	}
 	return mirror.At(at), nil
-}
-
-// carryOut has a request carried out, by a running service or, where none lives,
-// by this process, and reads its result.
-func carryOut(ctx context.Context, beside *app.App, shop store.Shop, kind string, arguments, result any) error {
-	request, err := beside.Jobs.Request(ctx, shop.ID, kind, arguments)
-	if err != nil {
-		return err
-	}
-	if beside.Alone() {
-		if request, err = beside.Jobs.CarryOut(ctx, request.ID); err != nil {
-			return err
-		}
-	}
-	ticker := time.NewTicker(progressStep)
-	defer ticker.Stop()
-	for request.EndedAt == 0 {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return errors.New("interrupted: the service goes on with it")
-		}
-		err := beside.Store.View(ctx, func(tx *store.Tx) (err error) {
-			request, err = tx.RequestByID(request.ID)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if request.Error != "" {
-		return errors.New(request.Error)
-	}
-	return json.Unmarshal(request.Result, result)
 }

@@ -9,7 +9,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,7 +64,6 @@ type App struct {
 	Connect *connect.Connector
 	Jobs    *jobs.Jobs
 	Poller  *reconcile.Poller
-	Sweeper *reconcile.Sweeper
 
 	unlock   func()
 	inbox    *inbox.Inbox
@@ -261,7 +259,6 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.hydrator = reconcile.NewHydrator(reading)
 	a.Poller = reconcile.NewPoller(reading, a.hydrator)
-	a.Sweeper = reconcile.NewSweeper(reading, a.hydrator)
 	a.applier = apply.NewInbox(apply.InboxConfig{
 		Store: a.Store, Decode: decode, Control: a.Connect.Control, Private: private, Wrote: a.hydrator.Wake, Idle: a.Idle,
 		Now: a.Now, Log: log.With("component", "apply"),
@@ -271,11 +268,14 @@ func (a *App) build(ctx context.Context) error {
 		Known: func(topic string) bool { _, known := shopify.TopicNamed(topic); return known },
 	})
 	a.Jobs, err = jobs.New(jobs.Config{
-		Store: a.Store, Poller: a.Poller, Sweeper: a.Sweeper, Undeleter: &reconcile.Undeleter{Config: reading},
+		Store: a.Store, Poller: a.Poller, Tasks: map[string]func(context.Context, int64) (store.Task, error){
+			store.TaskSweep:    reconcile.NewSweeper(reading, a.hydrator).Run,
+			store.TaskUndelete: (&reconcile.Undeleter{Config: reading}).Run,
+			store.TaskReplay:   a.applier.Replay,
+		},
 		Watcher:       &reconcile.Watcher{Config: reading, Queue: func(ctx context.Context, task store.Task) (store.Task, error) { return a.Jobs.QueueTask(ctx, task) }},
 		SweepInterval: cfg.SweepInterval, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
 		PollSchedule: cfg.Poll.Schedule, PollZone: cfg.Poll.Zone, PollSpread: cfg.Poll.Spread,
-		Requests:      map[string]func(context.Context, store.Request) (any, error){RequestReplay: a.replay},
 		RetentionDone: cfg.WebhookRetention, RetentionQuarantined: cfg.WebhookRetentionFailed, Now: a.Now, Log: riverLog(log),
 	})
 	return err
@@ -314,18 +314,6 @@ func decode(d store.Delivery) (apply.Learned, error) {
 func private(name string) bool {
 	topic, known := shopify.TopicNamed(name)
 	return known && topic.Class != shopify.ClassData
-}
-
-// RequestReplay is the kind of the request to replay webhooks; its arguments
-// are an apply.Replay, its result an apply.Replayed.
-const RequestReplay = "replay"
-
-func (a *App) replay(ctx context.Context, request store.Request) (any, error) {
-	var which apply.Replay
-	if err := json.Unmarshal(request.Arguments, &which); err != nil {
-		return nil, fmt.Errorf("arguments of request %d: %w", request.ID, err)
-	}
-	return a.applier.Replay(ctx, request.ShopID, which)
 }
 
 // queue opens a full read of a shop.

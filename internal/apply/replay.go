@@ -2,26 +2,28 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/store"
 )
 
-// Replay selects stored webhooks of a shop to be fed through again.
-type Replay struct {
+// ReplayArgs select stored webhooks of a shop to be fed through again.
+type ReplayArgs struct {
 	Since       mirror.Instant `json:"since"`       // Received then or later, on Shopify's clock.
 	Topic       string         `json:"topic"`       // Empty for all.
 	Quarantined bool           `json:"quarantined"` // Those in quarantine too.
 }
 
-// Replayed is what a replay did.
-type Replayed struct {
+// ReplayReport is what a replay did.
+type ReplayReport struct {
 	Fed        int `json:"fed"`        // Webhooks that went through again.
 	Passed     int `json:"passed"`     // About the app's standing or people's data: they are never repeated.
 	Unreadable int `json:"unreadable"` // They, or their bodies, cannot be read; those in quarantine stay there.
 	Freed      int `json:"freed"`      // Of Fed: those that were in quarantine, and are applied now.
-	Reads      int `json:"reads"`      // Records that they ask to be read by id, which goes on in the background.
+	Reads      int `json:"reads"`      // Records that they ask to be read by id, which goes on in the background. One asked for before and after an interruption counts twice.
 
 	Changed int              `json:"changed"` // Records that readers see otherwise now.
 	Changes []ReplayedChange `json:"changes"` // The first of them.
@@ -37,62 +39,111 @@ type ReplayedChange struct {
 // maxChanges bounds the changes that a replay lists one by one.
 const maxChanges = 200
 
-// Replay feeds stored webhooks of a shop through again, oldest first, by the
-// path that they took before. What they say is known, so that it changes nothing
+// ReadReplayReport reads a task's report; an unfinished one's is empty.
+func ReadReplayReport(task store.Task) (ReplayReport, error) {
+	r := ReplayReport{Changes: []ReplayedChange{}}
+	if err := json.Unmarshal(task.Report, &r); err != nil {
+		return r, fmt.Errorf("report of task %d: %w", task.ID, err)
+	}
+	return r, nil
+}
+
+// replay is one replay under way.
+type replay struct {
+	*Inbox
+	task     store.Task
+	args     ReplayArgs
+	progress replayProgress
+	asked    map[mirror.GID]bool
+}
+
+// replayProgress is where a replay stands. It is stored with every batch.
+type replayProgress struct {
+	After int64        `json:"after"` // Up to this number webhooks went through.
+	UpTo  int64        `json:"up_to"` // The last one that was stored at the start: what comes meanwhile is applied anyway.
+	Done  ReplayReport `json:"done"`
+}
+
+// Replay carries a queued or interrupted replay to its end and returns it as it
+// ended. An error means that it did not end and can be carried on by calling
+// Replay again.
+//
+// It feeds stored webhooks of a shop through again, oldest first, by the path
+// that they took before. What they say is known, so that it changes nothing
 // that is right: the merge has every mark of theirs already. It mends what was
 // lost of the copy, and what a body means since the program reads it better.
 // Webhooks that wait are left to be applied in their turn.
-func (b *Inbox) Replay(ctx context.Context, shop int64, which Replay) (Replayed, error) {
-	done := Replayed{Changes: []ReplayedChange{}}
-	filter := store.DeliveryFilter{Shop: shop, States: []string{store.DeliveryDone}, Topic: which.Topic, Since: which.Since}
-	if which.Quarantined {
-		filter.States = append(filter.States, store.DeliveryQuarantined)
-	}
+func (b *Inbox) Replay(ctx context.Context, taskID int64) (store.Task, error) {
+	r := &replay{Inbox: b, asked: map[mirror.GID]bool{}}
+	var last int64
 	err := b.Store.View(ctx, func(tx *store.Tx) (err error) {
-		filter.UpTo, err = tx.LastDelivery() // What comes meanwhile is applied anyway.
+		if r.task, err = tx.TaskByID(taskID); err != nil {
+			return err
+		}
+		last, err = tx.LastDelivery()
 		return err
 	})
 	if err != nil {
-		return done, fmt.Errorf("replay: %w", err)
+		return store.Task{}, fmt.Errorf("open replay %d: %w", taskID, err)
 	}
-	asked := map[mirror.GID]bool{}
-	for {
-		n, err := b.replayBatch(ctx, &filter, &done, asked)
-		if err != nil {
-			return done, fmt.Errorf("replay webhooks of shop %d after number %d: %w", shop, filter.After, err)
-		}
-		if n == 0 {
-			break
+	if r.task.State.Over() {
+		return r.task, nil
+	}
+	if err := json.Unmarshal(r.task.Args, &r.args); err != nil {
+		return r.task, fmt.Errorf("what replay %d is to do: %w", taskID, err)
+	}
+	if r.task.State == store.RunQueued {
+		r.task.State, r.task.StartedAt = store.RunRunning, mirror.At(b.Now())
+		r.progress = replayProgress{UpTo: last, Done: ReplayReport{Changes: []ReplayedChange{}}}
+	} else if err := json.Unmarshal(r.task.Progress, &r.progress); err != nil {
+		return r.task, fmt.Errorf("where replay %d stands: %w", taskID, err)
+	}
+	for !r.task.State.Over() {
+		if err := r.next(ctx); err != nil {
+			return r.task, fmt.Errorf("replay webhooks of shop %d after number %d: %w", r.task.ShopID, r.progress.After, err)
 		}
 	}
-	done.Reads = len(asked)
-	if done.Fed > 0 && b.Wrote != nil {
+	if r.progress.Done.Fed > 0 && b.Wrote != nil {
 		b.Wrote()
 	}
-	return done, nil
+	return r.task, nil
 }
 
-// replayBatch replays the next webhooks that the filter selects, and moves it past them.
-func (b *Inbox) replayBatch(ctx context.Context, filter *store.DeliveryFilter, done *Replayed, asked map[mirror.GID]bool) (int, error) {
-	b.turn.Lock()
-	defer b.turn.Unlock()
+// next replays the next webhooks, a batch and the progress in one transaction.
+// With none left, it ends the task.
+func (r *replay) next(ctx context.Context) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	filter := store.DeliveryFilter{Shop: r.task.ShopID, States: []string{store.DeliveryDone}, Topic: r.args.Topic, Since: r.args.Since,
+		After: r.progress.After, UpTo: r.progress.UpTo}
+	if r.args.Quarantined {
+		filter.States = append(filter.States, store.DeliveryQuarantined)
+	}
 	var deliveries []store.Delivery
-	err := b.Store.View(ctx, func(tx *store.Tx) (err error) {
-		deliveries, err = tx.Deliveries(*filter, inboxBatch, inboxBatchBytes)
+	err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
+		deliveries, err = tx.Deliveries(filter, inboxBatch, inboxBatchBytes)
 		return err
 	})
-	if err != nil || len(deliveries) == 0 {
-		return 0, err
+	if err != nil {
+		return err
 	}
-	batch := Batch{Shop: filter.Shop, Again: true}
+	now, done := mirror.At(r.Now()), &r.progress.Done
+	if len(deliveries) == 0 {
+		r.task.State, r.task.EndedAt, r.task.Progress = store.RunOK, now, []byte("{}")
+		if r.task.Report, err = json.Marshal(done); err != nil {
+			return err
+		}
+		return r.Store.Update(ctx, func(tx *store.Tx) error { return tx.SaveTask(r.task) })
+	}
+	batch := Batch{Shop: r.task.ShopID, Again: true}
 	var freed []int64
 	for _, d := range deliveries {
-		filter.After = d.Seq
-		if b.Private != nil && b.Private(d.Topic) {
+		r.progress.After = d.Seq
+		if r.Private != nil && r.Private(d.Topic) {
 			done.Passed++
 			continue
 		}
-		learned, err := b.Decode(d)
+		learned, err := r.Decode(d)
 		if err != nil {
 			done.Unreadable++
 			continue
@@ -103,30 +154,36 @@ func (b *Inbox) replayBatch(ctx context.Context, filter *store.DeliveryFilter, d
 		}
 		batch.add(d, learned)
 		for _, demand := range learned.Demands {
-			asked[demand.ID] = true
+			if !r.asked[demand.ID] {
+				r.asked[demand.ID] = true
+				done.Reads++
+			}
 		}
-	}
-	now := mirror.At(b.Now())
-	var steps []Step
-	err = b.Store.Update(ctx, func(tx *store.Tx) (err error) {
-		if steps, err = Apply(tx, batch, now); err != nil {
-			return err
-		}
-		return tx.FinishDeliveries(freed, now)
-	})
-	if err != nil {
-		return 0, err
 	}
 	done.Freed += len(freed)
+	return r.Store.Update(ctx, func(tx *store.Tx) error {
+		steps, err := Apply(tx, batch, now)
+		if err != nil {
+			return err
+		}
+		done.note(steps)
+		if r.task.Progress, err = json.Marshal(r.progress); err != nil {
+			return err
+		}
+		return errors.Join(tx.FinishDeliveries(freed, now), tx.SaveTask(r.task))
+	})
+}
+
+// note counts what readers see otherwise now.
+func (r *ReplayReport) note(steps []Step) {
 	for _, step := range steps {
 		action := actionOf(mirror.InfoOf(step.Key.Kind), step)
 		if action == "" {
 			continue
 		}
-		done.Changed++
-		if len(done.Changes) < maxChanges {
-			done.Changes = append(done.Changes, ReplayedChange{step.Key.Kind, step.Key.ID, action})
+		r.Changed++
+		if len(r.Changes) < maxChanges {
+			r.Changes = append(r.Changes, ReplayedChange{step.Key.Kind, step.Key.ID, action})
 		}
 	}
-	return len(deliveries), nil
 }

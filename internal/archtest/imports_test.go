@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"internal/inbox":           {"internal/mirror", "internal/secret", "internal/shopify", "internal/store"},
 	"internal/reconcile":       {"internal/apply", "internal/loop", "internal/mirror", "internal/shopify", "internal/store"},
 	"internal/connect":         {"internal/loop", "internal/mirror", "internal/secret", "internal/shopify", "internal/store"},
-	"internal/jobs":            {"internal/mirror", "internal/reconcile", "internal/store"},
+	"internal/jobs":            {"internal/loop", "internal/mirror", "internal/reconcile", "internal/store"},
 
 	// The ways out. They take shops and keys from the store; all they say of a
 	// shop's goods comes from query.

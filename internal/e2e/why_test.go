@@ -102,7 +102,7 @@ func TestDriftWhyAndReplay(t *testing.T) {
 			service.stop()
 		}
 		stdout, stderr, code := w.run("replay", "--shop", domain, "--topic", "products/update", "--since", "1h", "--json")
-		var done apply.Replayed
+		var done apply.ReplayReport
 		if err := json.Unmarshal([]byte(stdout), &done); err != nil || code != 0 || done.Fed == 0 || done.Changed != 0 {
 			t.Errorf("replay, beside a service %v, exited %d: %+v %v %s", beside, code, done, err, stderr)
 		}

@@ -1,5 +1,6 @@
 // Package jobs runs what takes long or comes by the clock, on River: imports,
-// polls, sweeps, their schedules, and the clearing away of what is over.
+// polls, sweeps and other tasks, their schedules, and the clearing away of what
+// is over.
 //
 // It promises that a run and its job are written in one transaction, that a
 // slot of the schedule that passed while nobody was up gets its run on return,
@@ -21,6 +22,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 	"github.com/robfig/cron/v3"
 
+	"stockroom/internal/loop"
 	"stockroom/internal/mirror"
 	"stockroom/internal/reconcile"
 	"stockroom/internal/store"
@@ -28,11 +30,14 @@ import (
 
 // Config is what the jobs need.
 type Config struct {
-	Store     *store.Store
-	Poller    *reconcile.Poller
-	Sweeper   *reconcile.Sweeper
-	Undeleter *reconcile.Undeleter
-	Watcher   *reconcile.Watcher
+	Store   *store.Store
+	Poller  *reconcile.Poller
+	Watcher *reconcile.Watcher
+
+	// Tasks carries out tasks, by their kind: one that is queued, or that a
+	// process left unfinished. It returns the task as it ended, at once where it
+	// has. An error says that it did not end, and may be carried on by a new call.
+	Tasks map[string]func(ctx context.Context, id int64) (store.Task, error)
 
 	// Work makes this process carry out jobs, Schedule makes it give slots
 	// their runs. With neither, jobs are only handed in.
@@ -41,10 +46,6 @@ type Config struct {
 	PollSchedule cron.Schedule
 	PollZone     *time.Location // Nil: the shop's own.
 	PollSpread   time.Duration  // Over which the shops' polls are spread; none with one shop.
-
-	// Requests carries out what commands ask for, by its kind. What it returns
-	// is stored as JSON for the command to show.
-	Requests map[string]func(context.Context, store.Request) (any, error)
 
 	SweepInterval time.Duration // Between two sweeps of a shop; zero for none.
 
@@ -59,6 +60,7 @@ type Config struct {
 type Jobs struct {
 	Config
 	client *river.Client[*sql.Tx]
+	turns  loop.Turns[taskTurn]
 }
 
 const (
@@ -101,8 +103,6 @@ func New(config Config) (*Jobs, error) {
 	workers, queues := river.NewWorkers(), map[string]river.QueueConfig{}
 	if config.Work {
 		river.AddWorker(workers, &runWorker{jobs: j})
-		river.AddWorker(workers, &requestWorker{jobs: j})
-		queues[requestQueue] = river.QueueConfig{MaxWorkers: requestWorkers}
 		river.AddWorker(workers, &taskWorker{jobs: j})
 		queues[taskQueue] = river.QueueConfig{MaxWorkers: taskWorkers}
 		queues[pollQueue] = river.QueueConfig{MaxWorkers: pollWorkers}
@@ -454,11 +454,6 @@ func (j *Jobs) ClearOnce(ctx context.Context) error {
 			}
 			old, err := tx.DropOld(now.Add(-keepHistory), clearBatch)
 			dropped = max(dropped, old)
-			if err != nil {
-				return err
-			}
-			requests, err := tx.DropRequests(now.Add(-keepHistory), clearBatch)
-			dropped = max(dropped, requests)
 			if err != nil {
 				return err
 			}

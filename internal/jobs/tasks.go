@@ -15,17 +15,17 @@ import (
 
 const (
 	taskQueue = "tasks"
-	// taskWorkers bounds the shops that one process sweeps at a time.
+	// taskWorkers bounds the tasks that one process carries out at a time.
 	taskWorkers = 4
 	// TaskAttempts is how often a task is taken up that does not come to its end.
 	TaskAttempts = 3
 
-	// keepTasks is how long sweeps and undeletions that ended are kept.
+	// keepTasks is how long tasks that ended are kept, with their reports.
 	keepTasks = 7 * 24 * time.Hour
 )
 
-// QueueTask opens a sweep or an undeletion and hands it in, in one transaction.
-// Where one is open that is to do the same, it is returned.
+// QueueTask opens a task and hands it in, in one transaction. Where one is open
+// that is to do the same, it is returned.
 func (j *Jobs) QueueTask(ctx context.Context, task store.Task) (store.Task, error) {
 	err := j.Store.Update(ctx, func(tx *store.Tx) (err error) {
 		task.QueuedAt = mirror.At(j.Now())
@@ -51,13 +51,26 @@ func (j *Jobs) RunTask(ctx context.Context, id int64) (store.Task, error) {
 	if err != nil {
 		return task, err
 	}
-	if task.Kind == store.TaskUndelete {
-		return j.Undeleter.Run(ctx, id)
+	work, known := j.Tasks[task.Kind]
+	if !known {
+		return task, fmt.Errorf("task %d: this program does not know the kind %q", id, task.Kind)
 	}
-	return j.Sweeper.Run(ctx, id)
+	release, err := j.turns.Take(ctx, taskTurn{task.ShopID, task.Kind})
+	if err != nil {
+		return task, err
+	}
+	defer release()
+	return work(ctx, id)
 }
 
-// taskArgs names a sweep or undeletion to carry out.
+// taskTurn is what one task is carried out of at a time: two jobs may name one
+// task, and two sweeps of a shop would ask for the same.
+type taskTurn struct {
+	shop int64
+	kind string
+}
+
+// taskArgs names a task to carry out.
 type taskArgs struct {
 	TaskID int64 `json:"task_id"`
 }
@@ -74,7 +87,7 @@ type taskWorker struct {
 	jobs *Jobs
 }
 
-// Timeout lets a scan take as long as the shop is large.
+// Timeout lets a task take as long as there is to do.
 func (*taskWorker) Timeout(*river.Job[taskArgs]) time.Duration { return -1 }
 
 func (w *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
@@ -89,10 +102,22 @@ func (w *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 func (j *Jobs) TaskOnce(ctx context.Context, id int64, last bool) error {
 	_, err := j.RunTask(ctx, id)
 	if err != nil && ctx.Err() == nil && last && !errors.Is(err, store.ErrNotFound) {
-		j.Log.Error("a sweep does not come to its end and is given up", "task", id, "error", err)
-		return errors.Join(err, j.Sweeper.Abandon(ctx, id, err))
+		j.Log.Error("a task does not come to its end and is given up", "task", id, "error", err)
+		return errors.Join(err, j.abandonTask(ctx, id, err))
 	}
 	return err
+}
+
+// abandonTask ends a task as failed that could not be carried on. It has no report.
+func (j *Jobs) abandonTask(ctx context.Context, id int64, reason error) error {
+	return j.Store.Update(ctx, func(tx *store.Tx) error {
+		task, err := tx.TaskByID(id)
+		if err != nil || task.State.Over() {
+			return err
+		}
+		task.State, task.Error, task.EndedAt = store.RunFailed, reason.Error(), mirror.At(j.Now())
+		return tx.SaveTask(task)
+	})
 }
 
 // ScheduleSweeps gives every connected shop that was read once, and whose latest

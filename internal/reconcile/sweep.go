@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"stockroom/internal/apply"
-	"stockroom/internal/loop"
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify"
 	"stockroom/internal/store"
@@ -30,8 +29,6 @@ import (
 type Sweeper struct {
 	Config
 	Hydrator *Hydrator
-
-	turns loop.Turns[int64] // One pass a shop at a time.
 }
 
 const (
@@ -101,11 +98,15 @@ func (r SweepReport) Drifted() (n int64) {
 	return n
 }
 
-// ReadSweepReport reads a pass's report; an unfinished one's is empty.
+// ReadSweepReport reads a pass's report; an unfinished one's is empty. One that
+// was given up covered nothing, and has the reason for its gap.
 func ReadSweepReport(task store.Task) (SweepReport, error) {
 	var r SweepReport
 	if err := json.Unmarshal(task.Report, &r); err != nil {
 		return r, fmt.Errorf("report of task %d: %w", task.ID, err)
+	}
+	if task.State == store.RunFailed && len(r.Gaps) == 0 {
+		r.Gaps = []string{task.Error}
 	}
 	return r, nil
 }
@@ -159,25 +160,18 @@ const maxCounted = 10_000
 
 // Run carries a queued or interrupted pass to its end and returns it as it
 // ended. As with Poller.Run, an error means that it did not end and can be
-// carried on by calling Run again.
+// carried on by calling Run again. The caller sees to it that a shop has one
+// pass at a time.
 func (s *Sweeper) Run(ctx context.Context, taskID int64) (store.Task, error) {
 	p := &pass{Sweeper: s, progress: sweepProgress{Lists: map[string]*sweepList{}, Drift: map[string]SweepDrift{}, Seen: map[string]bool{}}}
-	load := func(tx *store.Tx) (err error) {
+	err := s.Store.View(ctx, func(tx *store.Tx) (err error) {
 		if p.task, err = tx.TaskByID(taskID); err != nil {
 			return err
 		}
 		p.shop, err = tx.ShopByID(p.task.ShopID)
 		return err
-	}
-	if err := s.Store.View(ctx, load); err != nil {
-		return store.Task{}, fmt.Errorf("open sweep %d: %w", taskID, err)
-	}
-	release, err := s.turns.Take(ctx, p.shop.ID)
+	})
 	if err != nil {
-		return p.task, err
-	}
-	defer release()
-	if err := s.Store.View(ctx, load); err != nil { // Another may have ended it meanwhile.
 		return store.Task{}, fmt.Errorf("open sweep %d: %w", taskID, err)
 	}
 	if p.task.State.Over() {
@@ -466,19 +460,4 @@ func (p *pass) end(ctx context.Context, state store.RunState, reason string) err
 	}
 	p.Hydrator.Wake()
 	return nil
-}
-
-// Abandon ends a task as failed that could not be carried on.
-func (s *Sweeper) Abandon(ctx context.Context, taskID int64, reason error) error {
-	return s.Store.Update(ctx, func(tx *store.Tx) error {
-		task, err := tx.TaskByID(taskID)
-		if err != nil || task.State.Over() {
-			return err
-		}
-		task.State, task.Error, task.EndedAt = store.RunFailed, reason.Error(), mirror.At(s.Now())
-		if task.Report, err = json.Marshal(SweepReport{Gaps: []string{reason.Error()}}); err != nil {
-			return err
-		}
-		return tx.SaveTask(task)
-	})
 }

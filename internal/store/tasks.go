@@ -6,20 +6,20 @@ import (
 	"stockroom/internal/mirror"
 )
 
-// Task is work smaller than a full read: a sweep or an undeletion. It ends like
-// a Run.
+// Task is work smaller than a full read, which a command or the clock hands to
+// whichever process carries work out. It ends like a Run.
 type Task struct {
 	ID        int64
 	ShopID    int64
-	Kind      string // TaskSweep or TaskUndelete.
+	Kind      string // TaskSweep, TaskUndelete or TaskReplay.
 	Reason    string // schedule, manual or silence.
 	State     RunState
-	Args      []byte // JSON of package reconcile: what is to be done.
+	Args      []byte // JSON of the kind's worker: what is to be done.
 	Progress  []byte // Likewise: where it stands.
 	Report    []byte // Likewise: what came of it.
 	Error     string
 	QueuedAt  mirror.Instant
-	StartedAt mirror.Instant // On the shop's Shopify clock.
+	StartedAt mirror.Instant // On the shop's Shopify clock; a replay's on this machine's.
 	EndedAt   mirror.Instant
 }
 
@@ -27,6 +27,7 @@ type Task struct {
 const (
 	TaskSweep    = "sweep"
 	TaskUndelete = "undelete"
+	TaskReplay   = "replay"
 )
 
 const taskColumns = `id, shop_id, kind, reason, state, args, progress, report, error, queued_at, started_at, ended_at`

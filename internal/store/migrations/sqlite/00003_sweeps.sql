@@ -1,14 +1,14 @@
--- Sweeps, undeletions, the evidence of tombstones, and how often topics are
+-- Sweeps and other tasks, the evidence of tombstones, and how often topics are
 -- heard. New tables alone: it costs nothing on a large database.
 
 -- +goose Up
 
--- Work smaller than a full read: sweeps, and undeletions. What each is to do,
--- where it stands and what came of it is JSON of package reconcile.
+-- Work smaller than a full read: sweeps, undeletions, replays. What each is to
+-- do, where it stands and what came of it is JSON of whoever carries it out.
 CREATE TABLE tasks (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     shop_id    INTEGER NOT NULL REFERENCES shops (id),
-    kind       TEXT    NOT NULL CHECK (kind IN ('sweep', 'undelete')),
+    kind       TEXT    NOT NULL CHECK (kind IN ('sweep', 'undelete', 'replay')),
     reason     TEXT    NOT NULL, -- schedule, manual or silence.
     state      TEXT    NOT NULL CHECK (state IN ('queued', 'running', 'ok', 'partial', 'failed')),
     args       TEXT    NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE tasks (
     report     TEXT    NOT NULL,
     error      TEXT    NOT NULL DEFAULT '',
     queued_at  INTEGER NOT NULL,
-    started_at INTEGER NOT NULL DEFAULT 0, -- On the shop's Shopify clock.
+    started_at INTEGER NOT NULL DEFAULT 0, -- On the shop's Shopify clock; a replay's on this machine's.
     ended_at   INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX tasks_by_shop ON tasks (shop_id, kind, id);

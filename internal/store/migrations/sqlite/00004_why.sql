@@ -1,7 +1,6 @@
 -- Why the copy says what it says: the history of each record, the cause of each
--- drifted row, what full reads prove of lost webhooks, and requests that a
--- command leaves for the service. On a large database the one slow step is the
--- index on the inbox, which reads a week of webhooks once.
+-- drifted row, and what full reads prove of lost webhooks. On a large database
+-- the one slow step is the index on the inbox, which reads a week of webhooks once.
 
 -- +goose Up
 
@@ -52,18 +51,6 @@ CREATE TABLE run_topics (
 ) WITHOUT ROWID;
 
 CREATE INDEX inbox_by_receipt ON inbox (shop_id, received_at, topic);
-
--- What a command asks a running service to do, and what became of it.
-CREATE TABLE requests (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
-    shop_id    INTEGER NOT NULL REFERENCES shops (id),
-    kind       TEXT    NOT NULL,
-    arguments  TEXT    NOT NULL,
-    made_at    INTEGER NOT NULL,
-    ended_at   INTEGER NOT NULL DEFAULT 0,
-    result     TEXT    NOT NULL DEFAULT '',
-    error      TEXT    NOT NULL DEFAULT ''
-);
 
 -- +goose Down
 SELECT 1;
