@@ -192,4 +192,22 @@ var mutations = []mutation{
 		new:      `	if false {`,
 		packages: []string{"reconcile"},
 	},
+	{
+		name: "a location that closes in mid-walk takes the next one along", file: "internal/shopify/inventory.go",
+		old:      `		if following = second; first != current { // Closed meanwhile.`,
+		new:      `		if following = second; first == "" {`,
+		packages: []string{"shopify"},
+	},
+	{
+		name: "the last answer of a witness speaks for all", file: "internal/shopify/discount.go",
+		old:      `		witness, silent = data.Witness, silent || data.Witness == nil`,
+		new:      `		witness, silent = data.Witness, data.Witness == nil`,
+		packages: []string{"shopify"},
+	},
+	{
+		name: "a scan that broke off is judged", file: "internal/reconcile/scan.go",
+		old:      "		if result.Done {\n			slices.Sort(of.hashes)",
+		new:      "		if len(of.hashes) > 0 {\n			slices.Sort(of.hashes)",
+		packages: []string{"reconcile"},
+	},
 }
