@@ -105,7 +105,7 @@ func Exchange(ctx context.Context, client *http.Client, base string, app App, co
 // retires what the others got. After a lost answer the same refresh token works
 // again.
 func Refresh(ctx context.Context, client *http.Client, base string, app App, refresh secret.Secret) (Token, error) {
-	return askToken(ctx, client, base, url.Values{
+	token, err := askToken(ctx, client, base, url.Values{
 		"client_id":     {app.ClientID},
 		"client_secret": {app.Secret.Reveal()},
 		"grant_type":    {"refresh_token"},
@@ -115,6 +115,16 @@ func Refresh(ctx context.Context, client *http.Client, base string, app App, ref
 		// mend, and the merchant's token is as good as before.
 		return refusal.Status == 401 && refusal.Code == "invalid_request"
 	})
+	if err != nil || !token.Refresh.Empty() {
+		return token, err
+	}
+	// The answer lacks the next refresh token. The last one is good until a next
+	// one is used (RFC 6749, section 6), and without any the shop would be lost.
+	token.Refresh = refresh
+	if token.ExpiresAt.IsZero() {
+		token.ExpiresAt = time.Now().Add(unknownLife)
+	}
+	return token, nil
 }
 
 // askToken asks the token endpoint; final says which refusals no other try can change.
