@@ -17,13 +17,13 @@ build: ## Build the one static binary, ./stockroom.
 .PHONY: test
 test: ## Run all tests. Those that hold the code to Shopify's published schema need npm, one drives Chromium.
 	@scripts/need npm chromium
-	go test ./...
+	go test -timeout 30m ./...
 
 .PHONY: race
 race: export CGO_ENABLED = 1
 race: ## Run all tests under the race detector, which needs a C compiler.
 	@scripts/need npm gcc chromium
-	go test -race ./...
+	go test -race -timeout 60m ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME each, as in: make fuzz FUZZTIME=1m
