@@ -458,7 +458,9 @@ func (i *Installation) delivered(p *parcel, ok bool) {
 // prepare builds the body; false means there is nothing to send.
 func (c *courier) prepare(p *parcel) bool {
 	if p.body != nil {
-		return true
+		// It was loaded with the body of then. What only a shop without the app
+		// is told of is not true any more where the app came back since.
+		return p.log.Topic != redactTopic || !p.installation.inForce()
 	}
 	shop := p.installation.Shop
 	shop.mu.RLock()

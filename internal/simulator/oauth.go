@@ -34,6 +34,9 @@ const (
 	maxConsentScopes = 100
 )
 
+// redactTopic tells an app that is gone to erase what it holds of the shop.
+const redactTopic = "shop/redact"
+
 // token is an access token; the zero time never comes.
 type token struct {
 	Made, Expires time.Time
@@ -163,10 +166,7 @@ func (s *Shop) Uninstall(clientID string) error {
 		return fmt.Errorf("uninstall in shop %s: no app %q", s.Domain, clientID)
 	}
 	i := s.installation(app)
-	i.mu.Lock()
-	installed := !i.installedAt.IsZero()
-	i.mu.Unlock()
-	if !installed {
+	if !i.inForce() {
 		return fmt.Errorf("uninstall %s in shop %s: %w", clientID, s.Domain, errNotInstalled)
 	}
 	s.mu.RLock()
@@ -186,15 +186,20 @@ func (s *Shop) Uninstall(clientID string) error {
 	i.cancelAll()
 	i.mu.Unlock()
 	redact := map[string]any{"shop_id": s.ID, "shop_domain": s.Domain}
-	s.tellLater(i, redactAfter, "shop/redact", s.GID(), func(sendOptions) map[string]any {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		if !i.installedAt.IsZero() {
+	s.tellLater(i, redactAfter, redactTopic, s.GID(), func(sendOptions) map[string]any {
+		if i.inForce() {
 			return nil
 		}
 		return redact
 	})
 	return nil
+}
+
+// inForce tells whether the app is installed.
+func (i *Installation) inForce() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return !i.installedAt.IsZero()
 }
 
 var errNotInstalled = errors.New("the app is not installed")

@@ -142,6 +142,46 @@ func TestWebhooksUnderWaySurviveARestart(t *testing.T) {
 	}
 }
 
+// TestAShopThatCameBackAfterARestartIsNotRedacted: the webhook waits in the
+// state with its body, and what makes it true is looked at when it is due.
+func TestAShopThatCameBackAfterARestartIsNotRedacted(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		configure := func(address string) func(*simulator.Config) {
+			return func(c *simulator.Config) {
+				c.Apps[0].Webhooks = []simulator.AppWebhook{{Topic: "shop/redact", URI: address}}
+			}
+		}
+		receiver := newWorld(t, simulator.Catalogue{Products: 1}, nil)
+		w := newWorld(t, simulator.Catalogue{Products: 1}, configure(receiver.inbox.URL))
+		if _, err := w.shop.IssueToken(clientID, allScopes...); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.shop.Uninstall(clientID); err != nil {
+			t.Fatal(err)
+		}
+		state := saved(t, w.Simulator)
+		w.Stop()
+
+		next := restarted(t, state, configure(receiver.inbox.URL))
+		if back {
+			if _, err := next.shop.IssueToken(clientID, allScopes...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := next.Advance(t.Context(), 49*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := next.Quiet(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		told := len(receiver.heard()) == 1
+		log := next.Deliveries()
+		if told == back || len(log) != 1 || !log[0].Done || log[0].Skipped != back {
+			t.Errorf("came back %v: told %v, log %+v", back, told, log)
+		}
+	}
+}
+
 // TestNothingIsSentWhileItIsSaved: a webhook that was on its way is in the
 // state as sent, or as still to be sent, and never between.
 func TestNothingIsSentWhileItIsSaved(t *testing.T) {
