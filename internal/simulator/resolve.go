@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"stockroom/internal/simulator/graph"
@@ -250,8 +251,19 @@ func (l list[T]) seen(q *query, match func(T) bool) func(T) bool {
 	return func(v T) bool { return l.visible(q, v) && match(v) }
 }
 
-// changedValue is the sort value of a time; sorting it as text sorts by time.
-const changedValue = "2006-01-02 15:04:05"
+// sortOf is what the values of a sort key are, of one that sorts by a value.
+func sortOf(sortKey string) graph.Sort {
+	switch sortKey {
+	case "INVENTORY_TOTAL", "INVENTORY_QUANTITY", "POSITION", "ORDER_NUMBER", "TOTAL_PRICE", "PRICE", "PRICE_ASC", "PRICE_DESC":
+		return graph.SortNumber
+	case "CREATED", "CREATED_DESC":
+		return graph.SortTime
+	}
+	if strings.HasSuffix(sortKey, "_AT") {
+		return graph.SortTime
+	}
+	return graph.SortText
+}
 
 // page answers a connection over the index.
 func (l list[T]) page(q *query, args map[string]any) (any, error) {
@@ -260,7 +272,9 @@ func (l list[T]) page(q *query, args map[string]any) (any, error) {
 	index := l.index(q.shop)
 	sortKey, _ := args["sortKey"].(string)
 	var source graph.Source
+	sort := graph.SortID
 	if value := l.sorts[sortKey]; value != nil {
+		sort = sortOf(sortKey)
 		rows := make([]T, 0, index.Len())
 		for row := range index.All() {
 			if keep == nil || keep(row) {
@@ -269,9 +283,12 @@ func (l list[T]) page(q *query, args map[string]any) (any, error) {
 		}
 		source = graph.Sorted(rows, func(v T) graph.Key { return graph.Key{Value: value(v), ID: v.key()} }, l.node(q))
 	} else {
-		source = indexed(index, sortKey == "UPDATED_AT", keep, l.node(q))
+		if sortKey == "UPDATED_AT" {
+			sort = graph.SortTime
+		}
+		source = indexed(index, sort == graph.SortTime, keep, l.node(q))
 	}
-	connection, err := graph.Connect(args, source)
+	connection, err := graph.Connect(args, sort, source)
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +310,7 @@ func indexed[T record](index *Index[T], byChange bool, keep func(T) bool, node f
 				}
 				key := graph.Key{ID: row.key()}
 				if byChange {
-					key.Value = row.changed().UTC().Format(changedValue)
+					key.Value = sortable(row.changed())
 				}
 				if !yield(graph.Item{Key: key, Node: func() graph.Object { return node(row) }}) {
 					return
@@ -308,7 +325,7 @@ func rows[T record](index *Index[T], byChange bool, from *graph.Key, backward bo
 	var at time.Time
 	if from != nil {
 		id = from.ID
-		at, _ = time.Parse(changedValue, from.Value) // A foreign cursor begins at the start.
+		at, _ = time.Parse(graph.TimeValue, from.Value) // Where numbers sort it is empty.
 	}
 	switch {
 	case byChange && backward:
@@ -373,7 +390,7 @@ func invalidID(id any) error {
 
 // small answers a connection over a short list, by number.
 func small[T any](q *query, args map[string]any, typename string, rows []T, number func(T) int64) (any, error) {
-	return connect(args, graph.Sorted(rows, func(v T) graph.Key { return graph.Key{ID: number(v)} },
+	return connect(args, graph.SortID, graph.Sorted(rows, func(v T) graph.Key { return graph.Key{ID: number(v)} },
 		func(v T) graph.Object { return q.object(typename, v) }))
 }
 
@@ -385,7 +402,7 @@ func numbered[T record](q *query, args map[string]any, typename string, index *I
 			row, _ := index.Get(id)
 			return q.object(typename, row)
 		})
-	return connect(args, func(from *graph.Key, backward bool) iter.Seq[graph.Item] {
+	return connect(args, graph.SortID, func(from *graph.Key, backward bool) iter.Seq[graph.Item] {
 		return func(yield func(graph.Item) bool) {
 			for item := range all(from, backward) {
 				if _, ok := index.Get(item.Key.ID); ok && !yield(item) {
@@ -397,8 +414,8 @@ func numbered[T record](q *query, args map[string]any, typename string, index *I
 }
 
 // connect is graph.Connect, answering an untyped nil beside an error.
-func connect(args map[string]any, source graph.Source) (any, error) {
-	connection, err := graph.Connect(args, source)
+func connect(args map[string]any, sort graph.Sort, source graph.Source) (any, error) {
+	connection, err := graph.Connect(args, sort, source)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func (q *query) pageBulk(args map[string]any) (any, error) {
 		}
 		return graph.Key{Value: sortable(at), ID: b.ID}
 	}
-	connection, err := graph.Connect(args, graph.Sorted(rows, key, func(b *BulkOperation) graph.Object { return q.object(typeBulk, b) }))
+	connection, err := graph.Connect(args, graph.SortTime, graph.Sorted(rows, key, func(b *BulkOperation) graph.Object { return q.object(typeBulk, b) }))
 	if err != nil {
 		return nil, err
 	}

@@ -61,9 +61,9 @@ var memberSorts = map[string]func(*Product) string{
 
 func lowestPrice(p *Product) string {
 	if len(p.Variants) == 0 {
-		return sortableNumber(0)
+		return graph.NumberValue(0)
 	}
-	return sortableNumber(int64(slices.Min(each(p.Variants, func(v *Variant) Money { return v.Price }))))
+	return graph.NumberValue(int64(slices.Min(each(p.Variants, func(v *Variant) Money { return v.Price }))))
 }
 
 // members pages over the products of a collection.
@@ -86,7 +86,7 @@ func (q *query) members(c *Collection, args map[string]any) (any, error) {
 		return numbered(q, args, typeProduct, &q.shop.Products, c.Members)
 	}
 	rows := each(existing(&q.shop.Products, c.Members), func(id int64) *Product { p, _ := q.shop.Products.Get(id); return p })
-	return connect(args, graph.Sorted(rows, func(p *Product) graph.Key { return graph.Key{Value: value(p), ID: p.ID} },
+	return connect(args, sortOf(order), graph.Sorted(rows, func(p *Product) graph.Key { return graph.Key{Value: value(p), ID: p.ID} },
 		func(p *Product) graph.Object { return q.object(typeProduct, p) }))
 }
 

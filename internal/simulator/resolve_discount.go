@@ -157,11 +157,11 @@ func (q *query) codes(d *Discount, args map[string]any) (any, error) {
 		codes = slices.DeleteFunc(slices.Clone(codes), func(c *RedeemCode) bool { return !match(c) })
 	}
 	node := func(c *RedeemCode) graph.Object { return q.object(typeRedeemCode, c) }
-	source := graph.Ordered(codes, func(c *RedeemCode) graph.Key { return graph.Key{ID: c.ID} }, node)
+	sort, source := graph.SortID, graph.Ordered(codes, func(c *RedeemCode) graph.Key { return graph.Key{ID: c.ID} }, node)
 	if args["sortKey"] == "CODE" {
-		source = graph.Sorted(codes, func(c *RedeemCode) graph.Key { return graph.Key{Value: c.Code, ID: c.ID} }, node)
+		sort, source = graph.SortText, graph.Sorted(codes, func(c *RedeemCode) graph.Key { return graph.Key{Value: c.Code, ID: c.ID} }, node)
 	}
-	connection, err := graph.Connect(args, source)
+	connection, err := graph.Connect(args, sort, source)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ var _ = define(fields{
 		if keep != nil {
 			list = slices.DeleteFunc(slices.Clone(list), func(l *Level) bool { return !keep(l) })
 		}
-		connection, err := graph.Connect(args, graph.Sorted(list, func(l *Level) graph.Key { return graph.Key{ID: l.Location.LevelNumber} },
+		connection, err := graph.Connect(args, graph.SortID, graph.Sorted(list, func(l *Level) graph.Key { return graph.Key{ID: l.Location.LevelNumber} },
 			func(l *Level) graph.Object { return q.object(typeLevel, l) }))
 		if err != nil {
 			return nil, err

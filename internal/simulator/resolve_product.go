@@ -58,7 +58,7 @@ var _ = define(fields{
 	"onlineStoreUrl": with(func(q *query, p *Product, _ map[string]any) (any, error) {
 		return nullable(q.shop.OnlineStoreURL(p)), nil
 	}),
-	"defaultCursor": of(func(p *Product) any { return graph.Key{ID: p.ID}.Cursor() }),
+	"defaultCursor": of(func(p *Product) any { return graph.SortID.Cursor(graph.Key{ID: p.ID}) }),
 	"options": with(func(q *query, p *Product, args map[string]any) (any, error) {
 		out := []any{}
 		for i, option := range p.Options {
@@ -78,7 +78,10 @@ var _ = define(fields{
 	}),
 	"variants": with(func(q *query, p *Product, args map[string]any) (any, error) {
 		sortKey, _ := args["sortKey"].(string)
-		value := variantSorts[sortKey]
+		value, sort := variantSorts[sortKey], graph.SortID
+		if value != nil {
+			sort = sortOf(sortKey)
+		}
 		key := func(v *Variant) graph.Key {
 			if value == nil {
 				return graph.Key{ID: v.ID}
@@ -87,9 +90,9 @@ var _ = define(fields{
 		}
 		node := func(v *Variant) graph.Object { return q.object(typeVariant, v) }
 		if sortKey == "POSITION" {
-			return connect(args, graph.Ordered(p.Variants, key, node))
+			return connect(args, sort, graph.Ordered(p.Variants, key, node))
 		}
-		return connect(args, graph.Sorted(p.Variants, key, node))
+		return connect(args, sort, graph.Sorted(p.Variants, key, node))
 	}),
 	"variantsCount": with(func(q *query, p *Product, _ map[string]any) (any, error) {
 		return q.count(int64(len(p.Variants)), int64(len(p.Variants))), nil
@@ -271,7 +274,7 @@ var _ = define(fields{
 	"availableForSale":       of(func(v *Variant) any { return v.AvailableForSale() }),
 	"createdAt":              of(func(v *Variant) any { return v.CreatedAt }),
 	"updatedAt":              of(func(v *Variant) any { return v.UpdatedAt }),
-	"defaultCursor":          of(func(v *Variant) any { return graph.Key{ID: v.ID}.Cursor() }),
+	"defaultCursor":          of(func(v *Variant) any { return graph.SortID.Cursor(graph.Key{ID: v.ID}) }),
 	"selectedOptions": with(func(q *query, v *Variant, _ map[string]any) (any, error) {
 		out := []any{}
 		for i, value := range v.Values {

@@ -61,7 +61,7 @@ var (
 			"TITLE":           func(p *Product) string { return strings.ToLower(p.Title) },
 			"VENDOR":          func(p *Product) string { return strings.ToLower(p.Vendor) },
 			"PRODUCT_TYPE":    func(p *Product) string { return strings.ToLower(p.ProductType) },
-			"INVENTORY_TOTAL": func(p *Product) string { return sortableNumber(p.TotalInventory()) },
+			"INVENTORY_TOTAL": func(p *Product) string { return graph.NumberValue(p.TotalInventory()) },
 		},
 	}
 	variants = list[*Variant]{
@@ -226,20 +226,20 @@ var (
 		sorts: map[string]func(*Order) string{
 			"CREATED_AT":   func(o *Order) string { return sortable(o.CreatedAt) },
 			"PROCESSED_AT": func(o *Order) string { return sortable(o.CreatedAt) },
-			"ORDER_NUMBER": func(o *Order) string { return sortableNumber(int64(o.Number)) },
-			"TOTAL_PRICE":  func(o *Order) string { return sortableNumber(int64(o.Total)) },
+			"ORDER_NUMBER": func(o *Order) string { return graph.NumberValue(int64(o.Number)) },
+			"TOTAL_PRICE":  func(o *Order) string { return graph.NumberValue(int64(o.Total)) },
 		},
 	}
 )
 
 // variantSorts serve the root and a product's own list alike.
 var variantSorts = map[string]func(*Variant) string{
-	"POSITION":           func(v *Variant) string { return sortableNumber(int64(v.Position)) },
+	"POSITION":           func(v *Variant) string { return graph.NumberValue(int64(v.Position)) },
 	"TITLE":              func(v *Variant) string { return strings.ToLower(v.Title) },
 	"NAME":               func(v *Variant) string { return strings.ToLower(v.Product.Title + " " + v.Title) },
 	"FULL_TITLE":         func(v *Variant) string { return strings.ToLower(v.Product.Title + " " + v.Title) },
 	"SKU":                func(v *Variant) string { return strings.ToLower(v.SKU) },
-	"INVENTORY_QUANTITY": func(v *Variant) string { return sortableNumber(v.InventoryQuantity()) },
+	"INVENTORY_QUANTITY": func(v *Variant) string { return graph.NumberValue(v.InventoryQuantity()) },
 	"INVENTORY_POLICY":   func(v *Variant) string { return v.Policy },
 }
 
@@ -275,10 +275,7 @@ func fulfillmentStatuses(o *Order) []string {
 var productStatuses = []string{"active", "archived", "draft", "unlisted"}
 
 // sortable is a time as a sort value.
-func sortable(t time.Time) string { return t.UTC().Format(changedValue) }
-
-// sortableNumber is a number as a sort value: text that sorts as the numbers do.
-func sortableNumber(n int64) string { return fmt.Sprintf("%020d", uint64(n)^(1<<63)) }
+func sortable(t time.Time) string { return t.UTC().Format(graph.TimeValue) }
 
 // orderWindow is how far back orders are shown without read_all_orders.
 const orderWindow = 60 * 24 * time.Hour

@@ -299,6 +299,38 @@ func TestTheServicesOperationsFit(t *testing.T) {
 	}
 }
 
+// TestACursorOfAnotherSortIsRefused asks, with a cursor of each sort key, for
+// the next page under every other one.
+func TestACursorOfAnotherSortIsRefused(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 12}, nil)
+	if err := w.shop.UpdateProduct(w.firstProduct().ID, func(p *simulator.Product) { p.ProductType = "" }); err != nil {
+		t.Fatal(err)
+	}
+	c := w.client(allScopes...)
+	keys := []string{"ID", "UPDATED_AT", "CREATED_AT", "TITLE", "PRODUCT_TYPE", "INVENTORY_TOTAL"}
+	kinds := map[string]string{"UPDATED_AT": "time", "CREATED_AT": "time", "TITLE": "text", "PRODUCT_TYPE": "text", "INVENTORY_TOTAL": "number"}
+	for _, made := range keys {
+		var page struct {
+			Products struct{ PageInfo struct{ EndCursor string } }
+		}
+		c.get(&page, `{ products(first: 1, sortKey: `+made+`) { pageInfo { endCursor } } }`)
+		for _, used := range keys {
+			answer := c.ask(`query($c: String) { products(first: 3, sortKey: `+used+`, after: $c) { nodes { id } } }`, "c", page.Products.PageInfo.EndCursor)
+			// Any text may be the value of a text, but the row's own number.
+			fits := kinds[made] == kinds[used] || kinds[used] == "text" && made != "ID"
+			if fits {
+				if len(answer.Errors) > 0 {
+					t.Errorf("a cursor by %s is refused by %s: %s", made, used, answer.Errors[0].Message)
+				}
+				continue
+			}
+			if answer.code() != "BAD_REQUEST" || answer.Errors[0].Message != "Invalid cursor for current pagination sort." || string(answer.Data) != "null" && string(answer.Data) != `{"products":null}` {
+				t.Errorf("a cursor by %s is taken by %s: %s %v", made, used, answer.Data, answer.Errors)
+			}
+		}
+	}
+}
+
 func TestPagesOfAllListsCoverTheShop(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{Products: 60, Orders: 40}, nil)
 	c := w.client(append(allScopes, "read_all_orders")...)
@@ -311,6 +343,10 @@ func TestPagesOfAllListsCoverTheShop(t *testing.T) {
 		{"products", ", sortKey: UPDATED_AT", size.Products},
 		{"products", ", sortKey: UPDATED_AT, reverse: true", size.Products},
 		{"products", ", sortKey: TITLE", size.Products},
+		{"products", ", sortKey: INVENTORY_TOTAL, reverse: true", size.Products},
+		{"products", ", sortKey: CREATED_AT", size.Products},
+		{"productVariants", ", sortKey: POSITION", size.Variants},
+		{"locations", ", sortKey: NAME, includeInactive: true", size.Locations},
 		{"productVariants", "", size.Variants},
 		{"productVariants", ", sortKey: SKU", size.Variants},
 		{"inventoryItems", "", size.Variants},

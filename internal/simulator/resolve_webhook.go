@@ -46,8 +46,12 @@ func (q *query) subscriptions(args map[string]any, filters map[string]graph.Filt
 
 func (q *query) pageSubscriptions(args map[string]any) (any, error) {
 	rows, report := q.subscriptions(args, subscriptionFilters)
-	connection, err := graph.Connect(args, graph.Sorted(rows, func(s Subscription) graph.Key {
-		if args["sortKey"] == "CREATED_AT" {
+	sort := graph.SortID
+	if args["sortKey"] == "CREATED_AT" {
+		sort = graph.SortTime
+	}
+	connection, err := graph.Connect(args, sort, graph.Sorted(rows, func(s Subscription) graph.Key {
+		if sort == graph.SortTime {
 			return graph.Key{Value: sortable(s.CreatedAt), ID: s.ID}
 		}
 		return graph.Key{ID: s.ID}

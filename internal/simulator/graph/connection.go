@@ -9,6 +9,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // MaxPage is how many nodes a page may show.
@@ -83,10 +84,32 @@ type cursor struct {
 	LastValue string `json:"last_value"`
 }
 
+// Sort is what the values of a connection's keys are. A cursor holds the value
+// and not the name of the sort key (recorded), so that one made under another
+// sort is known by a value that cannot be one of this sort's.
+type Sort int
+
+// The sorts.
+const (
+	SortID Sort = iota // By number alone.
+	SortTime
+	SortNumber
+	SortText
+)
+
+// TimeValue is how a time is written as a sort value; sorting it as text sorts
+// by time.
+const TimeValue = "2006-01-02 15:04:05"
+
+// NumberValue is a number as a sort value: text that sorts as the numbers do.
+func NumberValue(n int64) string { return fmt.Sprintf("%0*d", numberDigits, uint64(n)^(1<<63)) }
+
+const numberDigits = 20
+
 // Cursor is the opaque form of a key.
-func (k Key) Cursor() string {
+func (s Sort) Cursor(k Key) string {
 	value := k.Value
-	if value == "" {
+	if s == SortID {
 		value = strconv.FormatInt(k.ID, 10)
 	}
 	text, err := json.Marshal(cursor{k.ID, value})
@@ -96,21 +119,35 @@ func (k Key) Cursor() string {
 	return base64.StdEncoding.EncodeToString(text)
 }
 
-func parseCursor(text string) (*Key, error) {
-	invalid := Errorf(CodeBadRequest, "Invalid cursor for current pagination sort.")
+// parse reads a cursor; false means that it cannot be one of this sort. Of the
+// texts only those are known to be foreign that are the row's own number, as
+// every cursor by number holds.
+func (s Sort) parse(text string) (*Key, bool) {
 	plain, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return nil, invalid
+		return nil, false
 	}
 	var parsed cursor
-	if err := json.Unmarshal(plain, &parsed); err != nil || parsed.LastID == 0 && parsed.LastValue == "" {
-		return nil, invalid
+	if err := json.Unmarshal(plain, &parsed); err != nil || parsed.LastID == 0 {
+		return nil, false
 	}
-	key := &Key{parsed.LastValue, parsed.LastID}
-	if key.Value == strconv.FormatInt(key.ID, 10) {
-		key.Value = ""
+	byNumber := parsed.LastValue == strconv.FormatInt(parsed.LastID, 10)
+	switch s {
+	case SortID:
+		return &Key{ID: parsed.LastID}, byNumber
+	case SortTime:
+		_, err = time.Parse(TimeValue, parsed.LastValue)
+	case SortNumber:
+		if len(parsed.LastValue) != numberDigits {
+			return nil, false
+		}
+		_, err = strconv.ParseUint(parsed.LastValue, 10, 64)
+	case SortText:
+		if byNumber {
+			return nil, false
+		}
 	}
-	return key, nil
+	return &Key{parsed.LastValue, parsed.LastID}, err == nil
 }
 
 // Connection is one page of a source.
@@ -118,14 +155,16 @@ type Connection struct {
 	// Search is reported beside the data where it holds warnings or where that was asked for.
 	Search *SearchReport
 
+	sort           Sort
 	items          []Item
 	asked          int
 	next, previous func() bool
 }
 
-// Connect answers a connection field: first, last, after, before and reverse
-// are read from args. It reads no further than one item past the page.
-func Connect(args map[string]any, source Source) (*Connection, error) {
+// Connect answers a connection field whose keys are of a sort: first, last,
+// after, before and reverse are read from args. It reads no further than one
+// item past the page.
+func Connect(args map[string]any, sort Sort, source Source) (*Connection, error) {
 	first, hasFirst := args["first"].(int64)
 	last, hasLast := args["last"].(int64)
 	switch {
@@ -145,9 +184,9 @@ func Connect(args map[string]any, source Source) (*Connection, error) {
 	bounds := map[string]*Key{}
 	for _, name := range []string{"after", "before"} {
 		if text, ok := args[name].(string); ok {
-			key, err := parseCursor(text)
-			if err != nil {
-				return nil, err
+			key, ok := sort.parse(text)
+			if !ok {
+				return nil, Errorf(CodeBadRequest, "Invalid cursor for current pagination sort.")
 			}
 			bounds[name] = key
 		}
@@ -164,7 +203,7 @@ func Connect(args map[string]any, source Source) (*Connection, error) {
 		near, far = far, near
 	}
 	backward := hasLast != reverse
-	page := &Connection{asked: asked}
+	page := &Connection{sort: sort, asked: asked}
 	more := false
 	for item := range source(near, backward) {
 		if far != nil {
@@ -224,7 +263,7 @@ func (c *Connection) Field(_ context.Context, name string, _ map[string]any) (an
 	case "edges":
 		edges := make([]any, len(c.items))
 		for i, item := range c.items {
-			edges[i] = edge(item)
+			edges[i] = edge{item, c.sort}
 		}
 		return edges, nil
 	case "pageInfo":
@@ -233,7 +272,10 @@ func (c *Connection) Field(_ context.Context, name string, _ map[string]any) (an
 	return nil, fmt.Errorf("connection has no field %s", name)
 }
 
-type edge Item
+type edge struct {
+	Item
+	sort Sort
+}
 
 func (edge) Typename() string { return "" }
 
@@ -242,7 +284,7 @@ func (e edge) Field(_ context.Context, name string, _ map[string]any) (any, erro
 	case "node":
 		return e.Node(), nil
 	case "cursor":
-		return e.Key.Cursor(), nil
+		return e.sort.Cursor(e.Key), nil
 	}
 	return nil, fmt.Errorf("edge has no field %s", name)
 }
@@ -260,9 +302,9 @@ func (p pageInfo) Field(_ context.Context, name string, _ map[string]any) (any, 
 			return nil, nil
 		}
 		if name == "startCursor" {
-			return p.items[0].Key.Cursor(), nil
+			return p.sort.Cursor(p.items[0].Key), nil
 		}
-		return p.items[len(p.items)-1].Key.Cursor(), nil
+		return p.sort.Cursor(p.items[len(p.items)-1].Key), nil
 	}
 	return nil, fmt.Errorf("pageInfo has no field %s", name)
 }

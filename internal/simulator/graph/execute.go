@@ -255,7 +255,7 @@ func (x *execution) connection(page *Connection, definition *ast.Definition, sel
 			if j > 0 {
 				x.out = append(x.out, ',')
 			}
-			var value Object = edge(item)
+			var value Object = edge{item, page.sort}
 			if part.definition.Name == "nodes" {
 				value = item.Node()
 			}

@@ -107,7 +107,9 @@ func numbers(n int64, built *int, make func(id int64) graph.Object) graph.Source
 // toy is a shop of n products of which every one has v variants.
 func toy(n, v int64, built *int) graph.Object {
 	connect := func(n int64, build func(int64) graph.Object) func(map[string]any) (any, error) {
-		return func(args map[string]any) (any, error) { return graph.Connect(args, numbers(n, built, build)) }
+		return func(args map[string]any) (any, error) {
+			return graph.Connect(args, graph.SortID, numbers(n, built, build))
+		}
 	}
 	location := table{"Location", map[string]any{"id": "L1", "name": "Here"}}
 	level := func(id int64) graph.Object {
@@ -389,7 +391,7 @@ func TestPagesCoverEverythingOnceInBothDirections(t *testing.T) {
 
 func TestAWindowBetweenTwoCursorsIsExact(t *testing.T) {
 	built := 0
-	after, before := graph.Key{ID: 3}.Cursor(), graph.Key{ID: 7}.Cursor()
+	after, before := graph.SortID.Cursor(graph.Key{ID: 3}), graph.SortID.Cursor(graph.Key{ID: 7})
 	for arguments, want := range map[string]string{
 		`first: 10, after: "` + after + `", before: "` + before + `"`:                `["P4","P5","P6"]`,
 		`last: 2, after: "` + after + `", before: "` + before + `"`:                  `["P5","P6"]`,
@@ -405,14 +407,14 @@ func TestAWindowBetweenTwoCursorsIsExact(t *testing.T) {
 
 func TestAPageBuildsOnlyWhatItShows(t *testing.T) {
 	built := 0
-	ask(t, toy(1_000_000, 0, &built), query(`{ products(first: 3, after: "`+graph.Key{ID: 500_000}.Cursor()+`") { nodes { id } pageInfo { hasNextPage hasPreviousPage endCursor } } }`))
+	ask(t, toy(1_000_000, 0, &built), query(`{ products(first: 3, after: "`+graph.SortID.Cursor(graph.Key{ID: 500_000})+`") { nodes { id } pageInfo { hasNextPage hasPreviousPage endCursor } } }`))
 	if built != 3 {
 		t.Errorf("built %d objects for a page of 3", built)
 	}
 }
 
 func TestCursorsAreShopifys(t *testing.T) {
-	if got, want := (graph.Key{ID: 7}).Cursor(), "eyJsYXN0X2lkIjo3LCJsYXN0X3ZhbHVlIjoiNyJ9"; got != want {
+	if got, want := graph.SortID.Cursor(graph.Key{ID: 7}), "eyJsYXN0X2lkIjo3LCJsYXN0X3ZhbHVlIjoiNyJ9"; got != want {
 		t.Errorf("cursor %s, want %s", got, want)
 	}
 }
