@@ -387,6 +387,18 @@ func scopeText(scopes []string) string {
 	return strings.Join(shown, ",")
 }
 
+// withReads are granted scopes as an installation lists them: a write scope
+// brings its read scope along.
+func withReads(scopes []string) []string {
+	out := slices.Clone(scopes)
+	for _, scope := range scopes {
+		if noun, writes := strings.CutPrefix(scope, "write_"); writes {
+			out = append(out, "read_"+noun)
+		}
+	}
+	return sortedSet(out)
+}
+
 // tokenReply is the token endpoint's answer. Pointers: absent where nil.
 type tokenReply struct {
 	AccessToken    string `json:"access_token"`

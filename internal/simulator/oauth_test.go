@@ -294,6 +294,40 @@ func TestPublicAppsNeedExpiringTokens(t *testing.T) {
 	}
 }
 
+// TestAWriteScopeBringsItsReadScope asks both lists of what was granted, and
+// the REST one with a token that is wrong.
+func TestAWriteScopeBringsItsReadScope(t *testing.T) {
+	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
+	c := w.client("write_products", "read_orders")
+	c.expect(`{"currentAppInstallation":{"accessScopes":[{"handle":"read_orders"},{"handle":"read_products"},{"handle":"write_products"}]}}`,
+		`{ currentAppInstallation { accessScopes { handle } } }`)
+	for _, tt := range []struct {
+		method, token string
+		status        int
+		want          string
+	}{
+		{http.MethodGet, c.token, http.StatusOK, `{"access_scopes":[{"handle":"read_orders"},{"handle":"read_products"},{"handle":"write_products"}]}`},
+		{http.MethodGet, "shpat_wrong", http.StatusUnauthorized, `{"errors":"[API] Invalid API key or access token (unrecognized login or wrong password)"}`},
+		{http.MethodGet, "", http.StatusUnauthorized, `{"errors":"[API] Invalid API key or access token (unrecognized login or wrong password)"}`},
+		{http.MethodPost, c.token, http.StatusMethodNotAllowed, `{"errors":"Method Not Allowed"}`},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), tt.method, w.url+"/"+domain+"/admin/oauth/access_scopes.json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Shopify-Access-Token", tt.token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != tt.status || string(text) != tt.want {
+			t.Errorf("%s with %q: status %d, %s (%v)", tt.method, tt.token, response.StatusCode, text, err)
+		}
+	}
+}
+
 func TestUninstallKillsTokensAndSubscriptionsAndTells(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
 	token, err := w.shop.IssueToken(clientID, allScopes...)

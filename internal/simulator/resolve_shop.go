@@ -36,7 +36,7 @@ var _ = define(fields{
 	"id":  of(func(i *Installation) any { return i.GID() }),
 	"app": with(func(q *query, i *Installation, _ map[string]any) (any, error) { return q.object("App", i), nil }),
 	"accessScopes": with(func(q *query, i *Installation, _ map[string]any) (any, error) {
-		return each(i.Scopes(), func(scope string) any { return q.object("AccessScope", scope) }), nil
+		return each(withReads(i.Scopes()), func(scope string) any { return q.object("AccessScope", scope) }), nil
 	}),
 }, typeInstallation)
 

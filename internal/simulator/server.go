@@ -87,6 +87,10 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		if allow(w, r, http.MethodPost) {
 			s.accessToken(w, r, shop)
 		}
+	case "/admin/oauth/access_scopes.json":
+		if allow(w, r, http.MethodGet) {
+			s.accessScopes(w, r, shop)
+		}
 	default:
 		writeJSON(w, http.StatusNotFound, map[string]string{"errors": "Not Found"})
 	}
@@ -164,21 +168,8 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 		})
 		return
 	}
-	if status := shop.isClosed(); status != 0 {
-		writeJSON(w, status, map[string]string{"errors": cmp.Or(http.StatusText(status), map[int]string{430: "Shopify Security Rejection", 540: "Temporarily Disabled"}[status])})
-		return
-	}
-	access, ok := shop.access(r.Header.Get("X-Shopify-Access-Token"))
+	access, ok := authenticate(w, r, shop)
 	if !ok {
-		writeJSON(w, http.StatusUnauthorized, map[string]string{
-			"errors": "[API] Invalid API key or access token (unrecognized login or wrong password)",
-		})
-		return
-	}
-	if access.forever && access.Installation.App.Public {
-		writeJSON(w, http.StatusForbidden, map[string]string{
-			"errors": "[API] Non-expiring access tokens are no longer accepted for the Admin API",
-		})
 		return
 	}
 	access.APIVersion = version
@@ -219,6 +210,45 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 		w.Header().Set("X-Shopify-API-Deprecated-Reason", strings.Join(response.Deprecated, ", "))
 	}
 	writeJSON(w, http.StatusOK, response)
+}
+
+// authenticate finds what a request's token allows. False means that it was
+// refused: the shop is closed, the token is not in force, or it is one of those
+// that do not expire.
+func authenticate(w http.ResponseWriter, r *http.Request, shop *Shop) (Access, bool) {
+	if status := shop.isClosed(); status != 0 {
+		writeJSON(w, status, map[string]string{"errors": cmp.Or(http.StatusText(status), map[int]string{430: "Shopify Security Rejection", 540: "Temporarily Disabled"}[status])})
+		return Access{}, false
+	}
+	access, ok := shop.access(r.Header.Get("X-Shopify-Access-Token"))
+	if !ok {
+		writeJSON(w, http.StatusUnauthorized, map[string]string{
+			"errors": "[API] Invalid API key or access token (unrecognized login or wrong password)",
+		})
+		return Access{}, false
+	}
+	if access.forever && access.Installation.App.Public {
+		writeJSON(w, http.StatusForbidden, map[string]string{
+			"errors": "[API] Non-expiring access tokens are no longer accepted for the Admin API",
+		})
+		return Access{}, false
+	}
+	return access, true
+}
+
+// accessScopes answers what a token was granted. It is the one path of the REST
+// API here: apps ask it after an install.
+func (s *Simulator) accessScopes(w http.ResponseWriter, r *http.Request, shop *Shop) {
+	if s.refusedByFault(w, r, s.fate("scopes", shop.Domain)) {
+		return
+	}
+	access, ok := authenticate(w, r, shop)
+	if !ok {
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"access_scopes": each(withReads(access.Scopes), func(scope string) map[string]string {
+		return map[string]string{"handle": scope}
+	})})
 }
 
 // refusedByFault draws what keeps a request from having an effect. It waits as
