@@ -62,8 +62,8 @@ func (c *simCommand) catalogue() (simulator.Catalogue, error) {
 	if c.Products < 0 || c.Variants < 0 {
 		return out, usagef("--products and --variants count goods: they are not below zero")
 	}
-	if len(out.Currency) != 3 {
-		return out, usagef("--currency %s: it is not a code of three letters, like EUR", c.Currency)
+	if !simulator.KnownCurrency(out.Currency) {
+		return out, usagef("--currency %s: it is none of Shopify's currencies, whose codes are like EUR", c.Currency)
 	}
 	if c.Country != "" && len(out.Country) != 2 {
 		return out, usagef("--country %s: it is not a code of two letters, like DE", c.Country)

@@ -147,7 +147,8 @@ func TestSimRefusesWrongFlags(t *testing.T) {
 	for want, args := range map[string][]string{
 		"--goods cars":            {"--goods", "cars"},
 		"--variants":              {"--variants=-1"},
-		"--currency":              {"--currency", "yen!"},
+		"--currency yen!":         {"--currency", "yen!"},
+		"--currency XYZ":          {"--currency", "XYZ"},
 		"--traffic 5000":          {"--traffic", "5000"},
 		"no-such-file":            {"--catalogue", "no-such-file"},
 		"line 2: Variant Price":   {"--catalogue", file},

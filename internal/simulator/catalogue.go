@@ -116,6 +116,18 @@ func (s *Shop) money(price Money) Money {
 	return (price*wholeUnits + 99) / 100 * 100
 }
 
+// coin rounds amounts to what the shop's currency has coins for: those without a
+// smaller unit to whole ones, half up. That Shopify rounds, and how, is our
+// reading: it is not published.
+func (s *Shop) coin(amounts ...*Money) {
+	if !slices.Contains(yen, s.Currency) {
+		return
+	}
+	for _, amount := range amounts {
+		*amount = (*amount + 50) / 100 * 100
+	}
+}
+
 // bigShop is how many variants a shop has that also has a product of maxVariants.
 const bigShop = 10_000
 

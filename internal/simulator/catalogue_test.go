@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -159,6 +160,48 @@ func TestPricesInYenHaveNoFraction(t *testing.T) {
 	for d := range shop.Discounts.All() {
 		if text := d.Summary(shop.Currency); strings.Contains(text, ".00 JPY") {
 			t.Errorf("%s: %s", d.Title, text)
+		}
+	}
+}
+
+// TestFractionsOfAYenAreRounded tries every way in: a file, mutations of
+// variants, items and discounts, and the page's form goes by the same edits.
+func TestFractionsOfAYenAreRounded(t *testing.T) {
+	rows, err := simulator.ReadCSV(strings.NewReader("Handle,Title,Variant Price,Variant Compare At Price,Cost per item\ntea,Tea,99.50,120.49,50.01\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, simulator.Catalogue{CSV: rows, Currency: "JPY"}, nil)
+	c := w.client("write_products", "write_inventory", "write_discounts")
+	p := w.firstProduct()
+	v := p.Variants[0]
+	shown := func() string { return fmt.Sprint(v.Price, " ", v.CompareAtPrice, " ", v.Item.Cost) }
+	if got := shown(); got != "100.00 120.00 50.00" {
+		t.Errorf("from the file: %s", got)
+	}
+	var done struct {
+		ProductVariantsBulkUpdate struct{ UserErrors []simulator.UserError }
+	}
+	c.get(&done, `mutation($p: ID!, $v: ID!) { productVariantsBulkUpdate(productId: $p, variants: [{id: $v, price: "10.49", compareAtPrice: "20.5", inventoryItem: {cost: "0.99"}}]) { userErrors { message } } }`,
+		"p", p.GID(), "v", v.GID())
+	if got := shown(); got != "10.00 21.00 1.00" || len(done.ProductVariantsBulkUpdate.UserErrors) > 0 {
+		t.Errorf("after the mutation: %s, %v", got, done)
+	}
+	var made struct {
+		DiscountCodeBasicCreate struct {
+			CodeDiscountNode struct{ CodeDiscount json.RawMessage }
+		}
+	}
+	c.get(&made, `mutation { discountCodeBasicCreate(basicCodeDiscount: {title: "x", code: "x", startsAt: "2026-01-01T00:00:00Z", context: {all: ALL}, minimumRequirement: {subtotal: {greaterThanOrEqualToSubtotal: "99.5"}},
+		customerGets: {items: {all: true}, value: {discountAmount: {amount: "7.77", appliesOnEachItem: false}}}}) {
+		codeDiscountNode { codeDiscount { ... on DiscountCodeBasic { customerGets { value { ... on DiscountAmount { amount { amount } } } } minimumRequirement { ... on DiscountMinimumSubtotal { greaterThanOrEqualToSubtotal { amount } } } } } } userErrors { message } } }`)
+	if got := string(made.DiscountCodeBasicCreate.CodeDiscountNode.CodeDiscount); got != `{"customerGets":{"value":{"amount":{"amount":"8.0"}}},"minimumRequirement":{"greaterThanOrEqualToSubtotal":{"amount":"100.0"}}}` {
+		t.Errorf("discount: %s", got)
+	}
+	for _, text := range []string{"", "-", "--5", "1e3", "+5", "1.-5"} {
+		answer := c.ask(`mutation($p: ID!, $v: ID!, $price: Money) { productVariantsBulkUpdate(productId: $p, variants: [{id: $v, price: $price}]) { userErrors { message } } }`, "p", p.GID(), "v", v.GID(), "price", text)
+		if v.Price != 10_00 {
+			t.Errorf("price %q was taken: %s %s %v", text, v.Price, answer.Data, answer.Errors)
 		}
 	}
 }

@@ -265,6 +265,7 @@ func (s *Shop) newVariant(p *Product, spec VariantSpec, at time.Time) *Variant {
 		variant Variant
 		item    InventoryItem
 	}{}
+	s.coin(&spec.Price, &spec.CompareAtPrice, &spec.Cost)
 	v := &made.variant
 	*v = Variant{
 		ID: s.newID(typeVariant), Product: p, SKU: spec.SKU, Barcode: spec.Barcode, Price: spec.Price,
@@ -485,6 +486,7 @@ func (e *edit) updateVariant(id int64, change func(*Variant)) error {
 		return missing(typeVariant, id)
 	}
 	change(v)
+	s.coin(&v.Price, &v.CompareAtPrice)
 	v.UpdatedAt = e.now
 	s.Variants.put(v)
 	if v.Item.SKU != v.SKU {
@@ -518,6 +520,7 @@ func (e *edit) updateItem(id int64, change func(*InventoryItem)) error {
 	}
 	e.lag(i.Variant.Product)
 	change(i)
+	s.coin(&i.Cost)
 	i.SKU = i.Variant.SKU
 	i.UpdatedAt = e.now
 	s.Items.put(i)

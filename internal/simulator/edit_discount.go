@@ -57,6 +57,7 @@ func (s *Shop) newDiscount(spec DiscountSpec, at time.Time) *Discount {
 		d.Codes = append(d.Codes, &RedeemCode{ID: s.newID(typeRedeemCode), Code: code})
 	}
 	d.settle()
+	s.coin(&d.Value.Amount, &d.Minimum.Subtotal)
 	return d
 }
 
@@ -98,6 +99,7 @@ func (e *edit) updateDiscount(id int64, change func(*Discount)) error {
 	change(d)
 	d.Buys, d.Gets = d.Buys.sorted(), d.Gets.sorted()
 	d.settle()
+	s.coin(&d.Value.Amount, &d.Minimum.Subtotal)
 	d.UpdatedAt = e.now
 	s.Discounts.put(d)
 	e.discount("discounts/update", d)

@@ -404,6 +404,9 @@ func (r Rule) text(value string) bool {
 // parseMoney reads an amount with at most two decimals.
 func parseMoney(text string) (Money, error) {
 	whole, fraction, _ := strings.Cut(strings.TrimPrefix(text, "-"), ".")
+	if digits := whole + fraction; digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, fmt.Errorf("amount %q: it is not a number", text)
+	}
 	if len(fraction) > 2 {
 		return 0, fmt.Errorf("amount %q: more than two decimals", text)
 	}

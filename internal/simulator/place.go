@@ -79,6 +79,12 @@ func countryName(code string) string {
 	return code
 }
 
+// KnownCurrency tells whether Shopify has a currency by its code. XXX is among
+// the codes of ISO 4217 and Shopify, and means none.
+func KnownCurrency(code string) bool {
+	return code != "XXX" && schemaOf("").EnumHas("CurrencyCode", code)
+}
+
 // KnownTimezone tells whether this machine knows a time zone by its IANA name.
 func KnownTimezone(name string) bool {
 	_, err := time.LoadLocation(name)

@@ -25,6 +25,15 @@ func TestThePlanDecidesTheBudget(t *testing.T) {
 	}
 }
 
+func TestACurrencyThatDoesNotExistIsRefused(t *testing.T) {
+	for _, code := range []string{"XYZ", "XXX", "yen", "EURO"} {
+		_, err := simulator.New(simulator.Config{}).AddShop(domain, simulator.Catalogue{Currency: code})
+		if err == nil || !strings.Contains(err.Error(), code) {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+}
+
 // Money and clock of a shop go together, unless they are told apart.
 func TestAShopIsWhereItsCurrencyIsUsed(t *testing.T) {
 	for _, c := range []struct{ currency, country, timezone, wantCountry, wantTimezone string }{
@@ -32,7 +41,7 @@ func TestAShopIsWhereItsCurrencyIsUsed(t *testing.T) {
 		{"JPY", "", "", "JP", "Asia/Tokyo"},
 		{"EUR", "FR", "", "FR", "Europe/Paris"},
 		{"USD", "JP", "America/Chicago", "JP", "America/Chicago"},
-		{"XXX", "", "", "US", "America/New_York"},
+		{"XCD", "", "", "US", "America/New_York"},
 	} {
 		shop, err := simulator.New(simulator.Config{}).AddShop(domain, simulator.Catalogue{Currency: c.currency, Country: c.country, Timezone: c.timezone})
 		if err != nil {

@@ -201,6 +201,9 @@ func (s *Simulator) AddShop(domain string, catalogue Catalogue) (*Shop, error) {
 	if catalogue.Plan != "" && !slices.Contains(Plans(), catalogue.Plan) {
 		return nil, fmt.Errorf("add shop %s: plan %q is none of %s", domain, catalogue.Plan, strings.Join(Plans(), ", "))
 	}
+	if catalogue.Currency != "" && !KnownCurrency(catalogue.Currency) {
+		return nil, fmt.Errorf("add shop %s: currency %q is none that Shopify has", domain, catalogue.Currency)
+	}
 	s.mu.Lock()
 	if _, taken := s.shops[domain]; taken {
 		s.mu.Unlock()
