@@ -265,6 +265,50 @@ func shopFromExport(t *testing.T, file string) {
 	}
 }
 
+func TestAProductFileOfAnotherEncodingIsRefused(t *testing.T) {
+	_, err := simulator.ReadCSV(strings.NewReader("Handle,Title\ntea,\"Tea\ngreen\"\ncafe,Caf\xe9\n"))
+	if want := "read product CSV: line 4: the byte 0xE9 is not UTF-8"; err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "CSV UTF-8") {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestAProductFileKeepsImagesTagsAndGiftCards: what rows of images and the
+// rarer columns say is there, in the API and in webhooks.
+func TestAProductFileKeepsImagesTagsAndGiftCards(t *testing.T) {
+	products, err := simulator.ReadCSV(strings.NewReader(`Handle,Title,Tags,Variant Price,Cost per item,Image Src,Gift Card
+tea,Tea,"Green, organic,GREEN,Organic",9,0,https://cdn.example.com/1.jpg,FALSE
+tea,,,,,https://cdn.example.com/2.jpg,
+tea,,,,,https://cdn.example.com/3.jpg,
+card,Card,,50,,,TRUE
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, simulator.Catalogue{CSV: products}, nil)
+	c := w.client(allScopes...)
+	c.expect(`{"products":{"nodes":[`+
+		`{"tags":["Green","organic"],"isGiftCard":false,"mediaCount":{"count":3},"featuredImage":{"url":"https://cdn.example.com/1.jpg"},`+
+		`"images":{"nodes":[{"url":"https://cdn.example.com/1.jpg"},{"url":"https://cdn.example.com/2.jpg"},{"url":"https://cdn.example.com/3.jpg"}]},`+
+		`"media":{"nodes":[{"image":{"url":"https://cdn.example.com/2.jpg"}},{"image":{"url":"https://cdn.example.com/3.jpg"}}]},`+
+		`"variants":{"nodes":[{"inventoryItem":{"unitCost":null}}]}},`+
+		`{"tags":[],"isGiftCard":true,"mediaCount":{"count":0},"featuredImage":null,"images":{"nodes":[]},"media":{"nodes":[]},"variants":{"nodes":[{"inventoryItem":{"unitCost":null}}]}}]}}`,
+		`{ products(first: 9) { nodes { tags isGiftCard mediaCount { count } featuredImage { url } images(first: 9) { nodes { url } } media(last: 2) { nodes { ... on MediaImage { image { url } } } }
+			variants(first: 1) { nodes { inventoryItem { unitCost { amount } } } } } } }`)
+	c.expect(`{"products":{"nodes":[{"title":"Card"}]}}`, `{ products(first: 9, query: "gift_card:true") { nodes { title } } }`)
+	w.subscribe(nil, "PRODUCTS_UPDATE")
+	if err := w.shop.UpdateProduct(w.firstProduct().ID, func(p *simulator.Product) { p.Title = "Tea!"; p.Tags = append(p.Tags, "ORGANIC", "new") }); err != nil {
+		t.Fatal(err)
+	}
+	body := w.heard()[0].body
+	var addresses []string
+	for _, image := range body["images"].([]any) {
+		addresses = append(addresses, fmt.Sprint(image.(map[string]any)["position"], " ", image.(map[string]any)["src"]))
+	}
+	if got := strings.Join(addresses, ", "); got != "1 https://cdn.example.com/1.jpg, 2 https://cdn.example.com/2.jpg, 3 https://cdn.example.com/3.jpg" || body["tags"] != "Green, new, organic" {
+		t.Errorf("webhook: images %s, tags %q", got, body["tags"])
+	}
+}
+
 func TestBadProductFileIsRefusedByLine(t *testing.T) {
 	row := func(change func([]string)) string {
 		cells := make([]string, 23)

@@ -9,12 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // CSVProduct is a product as a file describes it.
 type CSVProduct struct {
 	Handle   string
 	Spec     ProductSpec // Its variants say nothing of stock.
+	GiftCard bool
 	Variants []CSVVariant
 }
 
@@ -22,6 +24,27 @@ type CSVProduct struct {
 type CSVVariant struct {
 	Quantity int64 // Units; they lie at the shop's first location.
 	TaxFree  bool
+}
+
+// encoded is the text of a file, which spreadsheets on older machines save in
+// an encoding of their own country. Which one cannot be told, so none is guessed.
+func encoded(r io.Reader) (*strings.Reader, error) {
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	line := 1
+	for rest := raw; len(rest) > 0; {
+		char, size := utf8.DecodeRune(rest)
+		switch {
+		case char == utf8.RuneError && size == 1:
+			return nil, fmt.Errorf("line %d: the byte 0x%X is not UTF-8: save the file as CSV UTF-8, or convert it, as by iconv -f LATIN1 -t UTF-8", line, rest[0])
+		case char == '\n':
+			line++
+		}
+		rest = rest[size:]
+	}
+	return strings.NewReader(string(raw)), nil
 }
 
 // csvStatuses are the values of the column Status.
@@ -41,14 +64,18 @@ var csvNames = map[string]string{
 
 // ReadCSV reads products in the form in which Shopify exports them, under the
 // older names of its columns or the newer: rows of one handle make one product,
-// whose first row has what is the product's; rows without a price only add
-// images. Columns that are not known are passed over, and only the handle and
+// whose first row has what is the product's; each row may add an image, and
+// those without a price add nothing else. The text is UTF-8. Columns that are not known are passed over, and only the handle and
 // Title must be there. Source: "Using CSV files to import and export products",
 // Shopify Help Center.
 //
 // An error names the line, counted from 1, and the column.
 func ReadCSV(r io.Reader) ([]CSVProduct, error) {
-	reader := csv.NewReader(r)
+	text, err := encoded(r)
+	if err != nil {
+		return nil, fmt.Errorf("read product CSV: %w", err)
+	}
+	reader := csv.NewReader(text)
 	reader.FieldsPerRecord = -1 // Spreadsheets leave out empty cells at the end.
 	head, err := reader.Read()
 	if errors.Is(err, io.EOF) {
@@ -180,8 +207,10 @@ func (c *csvReader) add() error {
 		c.products = append(c.products, p)
 	}
 	p := &c.products[at]
-	if p.Spec.ImageURL == "" {
-		p.Spec.ImageURL = c.cell("Image Src")
+	if image := c.cell("Image Src"); p.Spec.ImageURL == "" {
+		p.Spec.ImageURL = image
+	} else if image != "" {
+		p.Spec.Gallery = append(p.Spec.Gallery, image)
 	}
 	if known && c.cell("Variant Price") == "" && c.cell("Option1 Value") == "" && c.cell("Variant SKU") == "" {
 		return nil // A further image.
@@ -212,6 +241,9 @@ func (c *csvReader) product(handle string) (CSVProduct, error) {
 		return p, err
 	}
 	p.Spec.Unpublished = !published
+	if p.GiftCard, err = c.truth("Gift Card", false); err != nil {
+		return p, err
+	}
 	for _, name := range []string{"Option1 Name", "Option2 Name", "Option3 Name"} {
 		if option := c.cell(name); option != "" {
 			p.Spec.Options = append(p.Spec.Options, option)
@@ -290,7 +322,7 @@ func (g *generator) fromCSV(from CSVProduct, at time.Time) *Product {
 		spec.Variants[i].Stock = map[int64]int64{first: from.Variants[i].Quantity}
 	}
 	p := s.newProduct(spec, at)
-	p.Handle = from.Handle
+	p.Handle, p.GiftCard = from.Handle, from.GiftCard
 	s.handles[p.Handle] = max(1, s.handles[p.Handle])
 	for i, v := range p.Variants {
 		v.Taxable = !from.Variants[i].TaxFree

@@ -162,6 +162,7 @@ type ProductSpec struct {
 	Tags            []string
 	DescriptionHTML string
 	ImageURL        string
+	Gallery         []string // Addresses of further images; none without ImageURL.
 	Options         []string // Names. Default: the single option Title.
 	Variants        []VariantSpec
 	Unpublished     bool
@@ -225,7 +226,7 @@ func (e *edit) announce(v *Variant) {
 func (s *Shop) newProduct(spec ProductSpec, at time.Time) *Product {
 	p := &Product{
 		ID: s.newID(typeProduct), Title: spec.Title, Handle: s.handle(spec.Title), Status: spec.Status, Vendor: spec.Vendor,
-		ProductType: spec.ProductType, Tags: sortedSet(spec.Tags), DescriptionHTML: spec.DescriptionHTML,
+		ProductType: spec.ProductType, Tags: tagSet(spec.Tags), DescriptionHTML: spec.DescriptionHTML,
 		CreatedAt: at, UpdatedAt: at, PublishedAt: at,
 	}
 	if p.Status == "" {
@@ -239,6 +240,9 @@ func (s *Shop) newProduct(spec ProductSpec, at time.Time) *Product {
 	}
 	if spec.ImageURL != "" {
 		p.Image = &Image{ID: s.newID(typeMediaImage), URL: spec.ImageURL, Alt: spec.Title}
+		for _, more := range spec.Gallery {
+			p.Gallery = append(p.Gallery, &Image{ID: s.newID(typeMediaImage), URL: more, Alt: spec.Title})
+		}
 	}
 	names := spec.Options
 	if len(names) == 0 {
@@ -356,7 +360,7 @@ func (e *edit) updateProduct(id int64, change func(*Product)) error {
 		return missing(typeProduct, id)
 	}
 	change(p)
-	p.Tags = sortedSet(p.Tags)
+	p.Tags = tagSet(p.Tags)
 	e.touch(p)
 	return nil
 }

@@ -82,7 +82,7 @@ func (s *Shop) newOrder(spec OrderSpec, at time.Time) *Order {
 	number := 1000 + s.nextOrder
 	o := &Order{
 		ID: s.newID(typeOrder), Number: number, Name: fmt.Sprintf("#%d", number), FinancialStatus: "PAID",
-		FulfillmentStatus: "UNFULFILLED", Currency: s.Currency, Customer: cmp.Or(spec.Customer, firstCustomer+int64(number)), Note: spec.Note, Tags: sortedSet(spec.Tags), CreatedAt: at, UpdatedAt: at,
+		FulfillmentStatus: "UNFULFILLED", Currency: s.Currency, Customer: cmp.Or(spec.Customer, firstCustomer+int64(number)), Note: spec.Note, Tags: tagSet(spec.Tags), CreatedAt: at, UpdatedAt: at,
 	}
 	if spec.Pending {
 		o.FinancialStatus = "PENDING"
@@ -111,7 +111,7 @@ func (s *Shop) UpdateOrder(id int64, change func(*Order)) error {
 	}
 	before := *o
 	change(o)
-	o.Tags = sortedSet(o.Tags)
+	o.Tags = tagSet(o.Tags)
 	e.changeOrder(o)
 	if before.FinancialStatus != "PAID" && o.FinancialStatus == "PAID" {
 		e.order("orders/paid", o)

@@ -177,7 +177,9 @@ type Product struct {
 	TemplateSuffix  string // Empty is null.
 	SEO             SEO
 	Options         []Option
-	Image           *Image // The featured one; nil where there is none.
+	Image           *Image   // The featured one; nil where there is none.
+	Gallery         []*Image // The further ones, in their order.
+	GiftCard        bool
 	Variants        []*Variant
 	Metafields      []*Metafield // By number.
 	CreatedAt       time.Time
@@ -204,6 +206,14 @@ type Image struct {
 	ID  int64
 	URL string
 	Alt string
+}
+
+// pictures are all images of a product, the featured one first.
+func (p *Product) pictures() []*Image {
+	if p.Image == nil {
+		return nil
+	}
+	return append([]*Image{p.Image}, p.Gallery...)
 }
 
 func (p *Product) GID() string        { return gid(typeProduct, p.ID) }
@@ -744,6 +754,18 @@ func (a Access) Allows(scope string) bool {
 
 // second cuts a time to Shopify's step.
 func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// tagSet sorts tags and drops those that differ from an earlier one in case alone.
+func tagSet(tags []string) []string {
+	out := []string{}
+	for _, tag := range tags {
+		if !slices.ContainsFunc(out, func(other string) bool { return strings.EqualFold(other, tag) }) {
+			out = append(out, tag)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
 
 // sortedSet returns a sorted copy without repetitions.
 func sortedSet[S ~[]E, E cmp.Ordered](set S) S {

@@ -93,6 +93,9 @@ func (q *query) productCreate(in input) (payload, error) {
 	}
 	if media := in.objects("media"); len(media) > 0 {
 		spec.ImageURL = media[0].text("originalSource")
+		for _, more := range media[1:] {
+			spec.Gallery = append(spec.Gallery, more.text("originalSource"))
+		}
 	}
 	var p *Product
 	err = q.change(func(e *edit) error {
@@ -109,8 +112,10 @@ func (q *query) productCreate(in input) (payload, error) {
 		if handle := wanted.text("handle"); handle != "" {
 			p.Handle = handle
 		}
-		if media := in.objects("media"); len(media) > 0 && media[0].has("alt") {
-			p.Image.Alt = media[0].text("alt")
+		for at, picture := range p.pictures() {
+			if media := in.objects("media")[at]; media.has("alt") {
+				picture.Alt = media.text("alt")
+			}
 		}
 		if err := e.metafieldInputs(p.GID(), wanted); err != nil {
 			return err

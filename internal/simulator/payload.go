@@ -66,22 +66,27 @@ func (s *Shop) productBody(p *Product, options sendOptions) map[string]any {
 		"template_suffix": orNull(p.TemplateSuffix), "created_at": s.local(p.CreatedAt), "updated_at": s.local(p.UpdatedAt),
 		"published_at": s.local(p.PublishedAt), "published_scope": "web", "category": nil,
 		"has_variants_that_requires_components": false, "options": choices, "variants": variants, "variant_gids": gids,
-		"image": nil, "images": []map[string]any{}, "media": []map[string]any{},
+		"image": nil,
 	}
-	if p.Image != nil {
+	images, media := []map[string]any{}, []map[string]any{}
+	for at, picture := range p.pictures() {
 		image := map[string]any{
-			"id": p.Image.ID, "admin_graphql_api_id": gid("ProductImage", p.Image.ID), "product_id": p.ID, "position": 1,
-			"alt": orNull(p.Image.Alt), "src": p.Image.URL, "width": 1200, "height": 1200, "variant_ids": []int64{},
+			"id": picture.ID, "admin_graphql_api_id": gid("ProductImage", picture.ID), "product_id": p.ID, "position": at + 1,
+			"alt": orNull(picture.Alt), "src": picture.URL, "width": 1200, "height": 1200, "variant_ids": []int64{},
 			"created_at": s.local(p.CreatedAt), "updated_at": s.local(p.CreatedAt),
 		}
-		body["image"], body["images"] = image, []map[string]any{maps.Clone(image)}
-		body["media"] = []map[string]any{{
-			"id": p.Image.ID, "admin_graphql_api_id": gid(typeMediaImage, p.Image.ID), "product_id": p.ID, "position": 1,
-			"alt": p.Image.Alt, "media_content_type": "IMAGE", "status": "READY", "variant_ids": []int64{},
-			"preview_image": map[string]any{"src": p.Image.URL, "width": 1200, "height": 1200, "status": "READY"},
+		if at == 0 {
+			body["image"] = maps.Clone(image)
+		}
+		images = append(images, image)
+		media = append(media, map[string]any{
+			"id": picture.ID, "admin_graphql_api_id": gid(typeMediaImage, picture.ID), "product_id": p.ID, "position": at + 1,
+			"alt": picture.Alt, "media_content_type": "IMAGE", "status": "READY", "variant_ids": []int64{},
+			"preview_image": map[string]any{"src": picture.URL, "width": 1200, "height": 1200, "status": "READY"},
 			"created_at":    s.local(p.CreatedAt), "updated_at": s.local(p.CreatedAt),
-		}}
+		})
 	}
+	body["images"], body["media"] = images, media
 	s.addMetafields(body, p.Metafields, options)
 	return body
 }

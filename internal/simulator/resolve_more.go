@@ -13,17 +13,11 @@ func init() {
 	}, "QueryRoot")
 	extend(fields{
 		"media": with(func(q *query, p *Product, args map[string]any) (any, error) {
-			var rows []*Image
-			if p.Image != nil {
-				rows = append(rows, p.Image)
-			}
-			return small(q, args, typeMediaImage, rows, func(i *Image) int64 { return i.ID })
+			return small(q, args, typeMediaImage, p.pictures(), func(i *Image) int64 { return i.ID })
 		}),
 		"mediaCount": with(func(q *query, p *Product, _ map[string]any) (any, error) {
-			if p.Image == nil {
-				return q.count(0, 0), nil
-			}
-			return q.count(1, 1), nil
+			n := int64(len(p.pictures()))
+			return q.count(n, n), nil
 		}),
 	}, typeProduct)
 	// What the simulator attaches no metafields to has none.

@@ -37,14 +37,11 @@ var _ = define(fields{
 	"publishedAt": of(func(p *Product) any { return moment(p.PublishedAt) }),
 	"seo":         with(func(q *query, p *Product, _ map[string]any) (any, error) { return q.object("SEO", p.SEO), nil }),
 	"images": with(func(q *query, p *Product, args map[string]any) (any, error) {
-		var rows []sized
-		if p.Image != nil {
-			rows = append(rows, sizedBy(p.Image, args))
-		}
+		rows := each(p.pictures(), func(i *Image) sized { return sizedBy(i, args) })
 		return small(q, args, "Image", rows, func(i sized) int64 { return i.ID })
 	}),
 	"templateSuffix": of(func(p *Product) any { return nullable(p.TemplateSuffix) }),
-	"isGiftCard":     always(false),
+	"isGiftCard":     of(func(p *Product) any { return p.GiftCard }),
 	"totalInventory": with(func(q *query, p *Product, _ map[string]any) (any, error) {
 		return p.ShownTotalInventory(q.access.Now), nil
 	}),

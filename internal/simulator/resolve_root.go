@@ -21,7 +21,7 @@ var (
 		filters: map[string]graph.Filter[*Product]{
 			"barcode":                  graph.ByText(func(p *Product) []string { return each(p.Variants, func(v *Variant) string { return v.Barcode }) }),
 			"created_at":               graph.ByTime(func(p *Product) time.Time { return p.CreatedAt }),
-			"gift_card":                graph.ByFlag(func(*Product) bool { return false }),
+			"gift_card":                graph.ByFlag(func(p *Product) bool { return p.GiftCard }),
 			"handle":                   graph.ByTexts(func(p *Product) []string { return []string{p.Handle} }),
 			"has_only_default_variant": graph.ByFlag((*Product).onlyDefault),
 			"id":                       graph.ByID(func(p *Product) []int64 { return []int64{p.ID} }),
@@ -412,8 +412,10 @@ func (q *query) node(text, field string) (any, error) {
 // a stray id asks for one.
 func (q *query) partOfProduct(kind string, id int64) any {
 	for p := range q.shop.Products.All() {
-		if kind == typeMediaImage && p.Image != nil && p.Image.ID == id {
-			return q.object(typeMediaImage, p.Image)
+		for _, picture := range p.pictures() {
+			if kind == typeMediaImage && picture.ID == id {
+				return q.object(typeMediaImage, picture)
+			}
 		}
 		if at := slices.IndexFunc(p.Options, func(o Option) bool { return o.ID == id }); kind == typeOption && at >= 0 {
 			return q.object(typeOption, position{p.Options[at], at + 1})

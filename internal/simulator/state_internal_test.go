@@ -31,7 +31,7 @@ func TestEveryFieldIsSaved(t *testing.T) {
 			"Variants", "Items", // In products.
 		}},
 		{reflect.TypeFor[Product](), reflect.TypeFor[savedProduct](), []string{
-			"ID", "Title", "Handle", "Status", "Vendor", "ProductType", "Tags", "DescriptionHTML", "TemplateSuffix", "SEO", "Options", "Image",
+			"ID", "Title", "Handle", "Status", "Vendor", "ProductType", "Tags", "DescriptionHTML", "TemplateSuffix", "SEO", "Options", "Image", "Gallery", "GiftCard",
 			"Variants", "Metafields", "CreatedAt", "UpdatedAt", "PublishedAt", // Embedded.
 			"oldTotal", // ShownTotal.
 		}},
