@@ -163,8 +163,10 @@ func (o *bulkOffice) clear() error {
 func (i *Installation) startBulk(access Access, query string, group bool) (*BulkOperation, []UserError) {
 	sim := i.Shop.sim
 	run := &bulkRun{schema: schemaOf(access.APIVersion), shop: i.Shop, access: access}
-	if err := run.prepare(query); err != nil {
-		return nil, []UserError{{Field: []string{"query"}, Message: err.Error(), Code: "INVALID"}}
+	if refusal := run.prepare(query); refusal != nil {
+		return nil, each(refusal, func(message string) UserError {
+			return UserError{Field: []string{"query"}, Message: message, Code: "INVALID"}
+		})
 	}
 	b := &BulkOperation{ID: sim.next(), Type: "QUERY", Status: "CREATED", Query: query, CreatedAt: second(access.Now), signature: sim.text(32)}
 	work := bulkWork{installation: i, operation: b, run: run, group: group, begun: time.Now(), clock: sim.Now(),

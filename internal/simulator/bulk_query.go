@@ -18,10 +18,14 @@ import (
 	"stockroom/internal/simulator/graph"
 )
 
-// bulkRefusal is why a query is not run in bulk, in the words of a user error.
-type bulkRefusal string
+// bulkRefusal is why a query is not run in bulk: the words of one user error or
+// more. They are those of recorded answers, 2026-04, but for what is said about
+// length, about several fields at the top and about nodes there.
+type bulkRefusal []string
 
-func (r bulkRefusal) Error() string { return string(r) }
+func refuseBulk(format string, args ...any) bulkRefusal {
+	return bulkRefusal{fmt.Sprintf(format, args...)}
+}
 
 // What a query in bulk may hold. Source: "Perform bulk operations with the
 // GraphQL Admin API", 2026.
@@ -45,45 +49,46 @@ type bulkRun struct {
 }
 
 // prepare refuses what cannot be answered in bulk.
-func (r *bulkRun) prepare(text string) error {
+func (r *bulkRun) prepare(text string) bulkRefusal {
 	if len(text) > maxBulkQuery {
-		return bulkRefusal("Bulk queries cannot be longer than 65,535 bytes.")
+		return refuseBulk("Bulk queries cannot be longer than 65,535 bytes.")
 	}
 	if _, problems := r.schema.Prepare(graph.Request{Query: text}); len(problems) > 0 {
 		// Recorded: a syntax error comes without its place here.
 		message, _, _ := strings.Cut(problems[0].Message, " at [")
-		return bulkRefusal("Invalid bulk query: " + message)
+		return refuseBulk("Invalid bulk query: %s", message)
 	}
 	document, err := parser.ParseQuery(&ast.Source{Input: text})
 	if err != nil {
-		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %v", err))
+		return refuseBulk("Invalid bulk query: %v", err)
 	}
 	if found := validator.ValidateWithRules(r.schema.AST(), document, nil); len(found) > 0 {
-		return bulkRefusal(fmt.Sprintf("Invalid bulk query: %v", found[0]))
+		return refuseBulk("Invalid bulk query: %v", found[0])
 	}
 	operation := document.Operations[0]
 	if operation.Operation != ast.Query {
-		return bulkRefusal("Only queries can be run in bulk.")
+		return refuseBulk("Invalid operation type. Only `query` operations are supported.")
 	}
 	top, ok := operation.SelectionSet[0].(*ast.Field)
 	if !ok || len(operation.SelectionSet) != 1 {
-		return bulkRefusal("Bulk queries must have a single top-level field.")
-	}
-	if top.Name == "node" || top.Name == "nodes" {
-		return bulkRefusal("Bulk queries cannot use the top-level fields node and nodes.")
+		return refuseBulk("Bulk queries must have a single top-level field.")
 	}
 	r.query, r.top = document, top
+	var refusal bulkRefusal
+	if top.Name == "node" || top.Name == "nodes" {
+		refusal = refuseBulk("Bulk queries cannot contain a top level `%s` field.", top.Name)
+	}
 	count := 0
-	if err := r.check(ast.SelectionSet{top}, 0, &count, true, true, false); err != nil {
-		return err
+	problem := r.check(ast.SelectionSet{top}, 0, &count, "", true, true, false)
+	switch {
+	case problem != nil:
+		refusal = append(refusal, problem...)
+	case count == 0:
+		refusal = append(refusal, "Bulk queries must contain at least one connection.")
+	case count > maxBulkConnections:
+		refusal = append(refusal, "Bulk queries cannot contain more than 5 connections.")
 	}
-	if count == 0 {
-		return bulkRefusal("Bulk queries must contain at least one connection.")
-	}
-	if count > maxBulkConnections {
-		return bulkRefusal("Bulk queries cannot contain more than 5 connections.")
-	}
-	return nil
+	return refusal
 }
 
 func isConnectionField(f *ast.Field) bool {
@@ -91,18 +96,19 @@ func isConnectionField(f *ast.Field) bool {
 }
 
 // check walks a selection, and makes each connection a page of all it can show.
-// hasID tells of the object around it, above of the nearest one that has an id at all.
-func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, above, inList bool) error {
+// around is the connection around it; hasID tells of the object around it, above
+// of the nearest one that has an id at all.
+func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, around string, hasID, above, inList bool) bulkRefusal {
 	for _, selected := range set {
 		var inner ast.SelectionSet
 		switch selected := selected.(type) {
 		case *ast.InlineFragment:
-			if err := r.check(selected.SelectionSet, depth, count, hasID || selectsID(selected.SelectionSet), above, inList); err != nil {
+			if err := r.check(selected.SelectionSet, depth, count, around, hasID || selectsID(selected.SelectionSet), above, inList); err != nil {
 				return err
 			}
 			continue
 		case *ast.FragmentSpread:
-			if err := r.check(selected.Definition.SelectionSet, depth, count, hasID || selectsID(selected.Definition.SelectionSet), above, inList); err != nil {
+			if err := r.check(selected.Definition.SelectionSet, depth, count, around, hasID || selectsID(selected.Definition.SelectionSet), above, inList); err != nil {
 				return err
 			}
 			continue
@@ -110,7 +116,7 @@ func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, abov
 			inner = selected.SelectionSet
 			if !isConnectionField(selected) {
 				list := inList || selected.Definition != nil && selected.Definition.Type.Elem != nil
-				if err := r.check(inner, depth, count, selectsID(inner), hasID || above && !declaresID(selected.ObjectDefinition), list); err != nil {
+				if err := r.check(inner, depth, count, around, selectsID(inner), hasID || above && !declaresID(selected.ObjectDefinition), list); err != nil {
 					return err
 				}
 				continue
@@ -118,19 +124,19 @@ func (r *bulkRun) check(set ast.SelectionSet, depth int, count *int, hasID, abov
 			*count++
 			switch {
 			case inList:
-				return bulkRefusal("Queries that contain a connection field within a list field are not currently supported.")
+				return refuseBulk("Queries that contain a connection field within a list field are not currently supported.")
 			case depth > maxBulkDepth:
-				return bulkRefusal("Bulk queries cannot contain connections with a nesting depth greater than 2.")
+				return refuseBulk("Bulk queries cannot contain connections with a nesting depth greater than 2.")
 			// An object without an id of its own belongs to the nearest one above that
 			// has it, like the discount of a DiscountNode. That Shopify sees it so is unproven.
 			case depth > 0 && !hasID && (!above || declaresID(selected.ObjectDefinition)):
-				return bulkRefusal("The parent field for a nested connection must select the 'id' field without an alias and must be of 'ID!' type.")
+				return refuseBulk("The parent 'node' field for a nested connection must select the 'id' field without an alias and must be of 'ID' return type. Connection fields without 'id': %s.", around)
 			}
 			node := edgesNode(inner)
 			if node == nil {
-				return bulkRefusal(fmt.Sprintf("Connection fields must select edges { node { ... } }: %s", selected.Name))
+				return refuseBulk("All connection fields in a bulk query must select their contents using 'edges' > 'node', e.g: '%[1]s { edges { node {'. Selecting via 'nodes' is not supported. Invalid connection fields: '%[1]s'.", selected.Name)
 			}
-			if err := r.check(node.SelectionSet, depth+1, count, selectsID(node.SelectionSet), false, false); err != nil {
+			if err := r.check(node.SelectionSet, depth+1, count, selected.Name, selectsID(node.SelectionSet), false, false); err != nil {
 				return err
 			}
 			selected.Arguments = slices.DeleteFunc(selected.Arguments, func(a *ast.Argument) bool {

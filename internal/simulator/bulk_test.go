@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -359,19 +360,43 @@ func TestBulkOperationsAreListedToldAndRefused(t *testing.T) {
 	c.expect(`{"bulkOperations":{"nodes":[{"status":"COMPLETED"},{"status":"COMPLETED"}]}}`, `{ bulkOperations(first: 5, query: "status:completed") { nodes { status } } }`)
 	c.expect(`{"currentBulkOperation":{"status":"COMPLETED"}}`, `{ currentBulkOperation { status } }`)
 	c.refusal(": A bulk operation cannot be canceled when it is completed", `mutation($id: ID!) { bulkOperationCancel(id: $id) { userErrors { field message } } }`, "id", empty.ID)
-	for _, bad := range []string{
-		`{ shop { name } }`, `{ products { nodes { id } } }`, `{ node(id: "x") { id } }`, `{ nope }`, `mutation { productCreate { userErrors { message } } }`,
-		`{ a: products { edges { node { id } } } orders { edges { node { id } } } }`, `{ products { edges { node { title variants { edges { node { id } } } } } } }`,
-		`{ products { edges { node { id collections { edges { node { id products { edges { node { id variants { edges { node { id } } } } } } } } } } } } }`,
+	const none = "Bulk queries must contain at least one connection."
+	for _, tt := range []struct {
+		query string
+		want  []string // In the words of recorded answers, but for the last three.
+	}{
+		{`{ shop { name } }`, []string{none}},
+		{`{ products { edges { node { id } }`, []string{"Invalid bulk query: syntax error, unexpected end of file"}},
+		{`{ products { nodes { id } } }`, []string{"All connection fields in a bulk query must select their contents using 'edges' > 'node', e.g: 'products { edges { node {'. Selecting via 'nodes' is not supported. Invalid connection fields: 'products'."}},
+		{`{ node(id: "gid://shopify/Product/0") { id } }`, []string{"Bulk queries cannot contain a top level `node` field.", none}},
+		{`mutation { productCreate { userErrors { message } } }`, []string{"Invalid operation type. Only `query` operations are supported."}},
+		{`{ products { edges { node { title variants { edges { node { id } } } } } } }`, []string{"The parent 'node' field for a nested connection must select the 'id' field without an alias and must be of 'ID' return type. Connection fields without 'id': products."}},
+		{`{ products { edges { node { id collections { edges { node { id products { edges { node { id variants { edges { node { id } } } } } } } } } } } } }`, []string{"Bulk queries cannot contain connections with a nesting depth greater than 2."}},
+		{`{ products { edges { node { id a: variants { edges { node { id } } } b: variants { edges { node { id } } } c: variants { edges { node { id } } } d: variants { edges { node { id } } } e: variants { edges { node { id } } } } } } }`, []string{"Bulk queries cannot contain more than 5 connections."}},
+		{`{ nodes(ids: ["gid://shopify/Product/0"]) { id } }`, []string{"Bulk queries cannot contain a top level `nodes` field.", none}},
+		{`{ a: products { edges { node { id } } } orders { edges { node { id } } } }`, []string{"Bulk queries must have a single top-level field."}},
+		{`{ nope }`, []string{"Invalid bulk query: Field 'nope' doesn't exist on type 'QueryRoot'"}},
 	} {
 		var answer struct {
-			BulkOperationRunQuery struct{ UserErrors []struct{ Code string } }
+			BulkOperationRunQuery struct {
+				BulkOperation *struct{ ID string }
+				UserErrors    []simulator.UserError
+			}
 		}
-		c.get(&answer, runBulk, "q", bad, "g", false)
-		if got := answer.BulkOperationRunQuery.UserErrors; len(got) != 1 || got[0].Code != "INVALID" {
-			t.Errorf("%s: %v", bad, got)
+		c.get(&answer, runBulk, "q", tt.query, "g", false)
+		var want []simulator.UserError
+		for _, message := range tt.want {
+			want = append(want, simulator.UserError{Field: []string{"query"}, Message: message, Code: "INVALID"})
+		}
+		if got := answer.BulkOperationRunQuery; got.BulkOperation != nil || !reflect.DeepEqual(got.UserErrors, want) {
+			t.Errorf("%s:\n got %q\nwant %q", tt.query, got.UserErrors, want)
 		}
 	}
+	answer := c.ask(`{ bulkOperations(first: 1, query: "created_at:not-a-date") { nodes { id } } }`)
+	if answer.code() != "BAD_REQUEST" || answer.Errors[0].Message != "Invalid timestamp for query filter `created_at`." || string(answer.Data) != "null" {
+		t.Errorf("a time that is none: %s %v", answer.Data, answer.Errors)
+	}
+	c.expect(`{"bulkOperations":{"nodes":[]}}`, `{ bulkOperations(first: 1, query: "created_at:<2000-01-01") { nodes { id } } }`)
 	// What the token may not read fails.
 	reader := w.client("read_products")
 	denied, _ := reader.bulk(`{ orders { edges { node { id } } } }`, false)

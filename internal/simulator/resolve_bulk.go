@@ -89,6 +89,10 @@ func (q *query) bulk(b *BulkOperation) any {
 func (q *query) pageBulk(args map[string]any) (any, error) {
 	rows := q.access.Installation.bulkOperations()
 	match, report := search(q, args, graph.Vocabulary[*BulkOperation]{Fields: bulkFilters})
+	// Recorded of this list alone; others warn and find what they would without.
+	if report != nil && slices.ContainsFunc(report.Warnings, func(w graph.SearchWarning) bool { return w.Field == "created_at" }) {
+		return nil, graph.Errorf(graph.CodeBadRequest, "Invalid timestamp for query filter `created_at`.")
+	}
 	if match != nil {
 		rows = slices.DeleteFunc(rows, func(b *BulkOperation) bool { return !match(b) })
 	}
