@@ -92,6 +92,9 @@ func ReadAppTOML(r io.Reader, appURL string) (app App, warnings []string, err er
 			}
 		}
 		for _, topic := range slices.Concat(subscription.Topics, subscription.ComplianceTopics) {
+			if message := checkFilter(topicEnum(topic), subscription.Filter); message != "" {
+				return wrong("filter %q of topic %s: %s", subscription.Filter, topic, message)
+			}
 			app.Webhooks = append(app.Webhooks, AppWebhook{Topic: topic, URI: address, Name: subscription.Name, Filter: subscription.Filter,
 				IncludeFields: subscription.IncludeFields, APIVersion: file.Webhooks.APIVersion})
 		}

@@ -71,12 +71,15 @@ func TestAFileThatCannotBeFollowedIsRefused(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`client_id = `: "app configuration",
-		subscription("topics = [\"products/updated\"]\nuri = \"/hooks\""):            "products/updated",
-		subscription("uri = \"/hooks\""):                                             "no topic",
-		subscription("topics = [\"shop/update\"]\nuri = \"pubsub://project:topic\""): "Pub/Sub is not simulated",
-		subscription("topics = [\"shop/update\"]\nuri = \"http://stock.example/\""):  "not supported",
-		subscription("compliance_topics = [\"shop/erase\"]\nuri = \"/hooks\""):       "shop/erase",
-		"[[webhooks.subscriptions]]\ntopics = [\"shop/update\"]\nuri = \"/hooks\"":   "no address",
+		subscription("topics = [\"products/updated\"]\nuri = \"/hooks\""):                    "products/updated",
+		subscription("uri = \"/hooks\""):                                                     "no topic",
+		subscription("topics = [\"shop/update\"]\nuri = \"pubsub://project:topic\""):         "Pub/Sub is not simulated",
+		subscription("topics = [\"shop/update\"]\nuri = \"http://stock.example/\""):          "not supported",
+		subscription("compliance_topics = [\"shop/erase\"]\nuri = \"/hooks\""):               "shop/erase",
+		subscription("topics = [\"shop/update\"]\nuri = \"/hooks\"\nfilter = \"expensive\""): "subscription 1: filter \"expensive\" of topic shop/update: The specified filter is invalid",
+		subscription("topics = [\"shop/update\"]\nuri = \"/hooks\"\nfilter = \"(name:a\""):   "(name:a",
+		subscription("topics = [\"metaobjects/create\"]\nuri = \"/hooks\""):                  "metaobjects/create",
+		"[[webhooks.subscriptions]]\ntopics = [\"shop/update\"]\nuri = \"/hooks\"":           "no address",
 	} {
 		if _, _, err := simulator.ReadAppTOML(strings.NewReader(text), ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\ngave %v, want %q", text, err, want)
