@@ -71,6 +71,13 @@ func (s *Simulator) admin(w http.ResponseWriter, r *http.Request, path string) {
 		s.show(w, "overview", s.overview(r.URL.Query()))
 	case parts[0] == "webhooks" && len(parts) == 1 && !post:
 		s.show(w, "webhooks", s.webhookLog(r.URL.Query()))
+	case parts[0] == "webhooks" && len(parts) == 2 && !post:
+		d, ok := s.hooks.delivery(parts[1])
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		s.show(w, "webhook", d)
 	case parts[0] == "webhooks" && len(parts) == 2 && post:
 		s.hooks.hurry(parts[1])
 		s.back(w, r, "webhooks", nil)
@@ -495,6 +502,17 @@ func (s *Simulator) webhookLog(form url.Values) webhookLog {
 	}
 	slices.Sort(out.Topics)
 	return out
+}
+
+// delivery is a copy of one that is remembered.
+func (c *courier) delivery(webhookID string) (Delivery, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := slices.IndexFunc(c.log, func(d *Delivery) bool { return d.WebhookID == webhookID })
+	if at < 0 {
+		return Delivery{}, false
+	}
+	return c.log[at].shown(), true
 }
 
 // hurry makes a delivery that waits for its retry due now.

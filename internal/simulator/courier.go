@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -65,6 +66,54 @@ type Attempt struct {
 	Forged bool      `json:"forged,omitempty"`
 
 	WebhookID string `json:"webhook_id,omitempty"` // Where it is not the delivery's: see Faults.NewID.
+
+	// Sent is what the attempt brought. Nil where nothing left, and of older
+	// attempts, see Config.SentBytes.
+	Sent *Sent `json:"sent,omitempty"`
+
+	kept *atomic.Pointer[Sent]
+}
+
+// Sent is a webhook as it was sent. Its body is text, byte for byte, so that the
+// signature can be checked.
+type Sent struct {
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
+}
+
+func (s *Sent) size() int {
+	n := len(s.Body)
+	for name, value := range s.Headers {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
+// remember keeps what an attempt sent until newer ones need its room.
+func (c *courier) remember(sent *Sent) *atomic.Pointer[Sent] {
+	kept := new(atomic.Pointer[Sent])
+	kept.Store(sent)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent = append(c.sent, kept)
+	c.sentBytes += sent.size()
+	for c.sentBytes > c.sim.config.SentBytes {
+		c.sentBytes -= c.sent[0].Swap(nil).size()
+		c.sent = c.sent[1:]
+	}
+	return kept
+}
+
+// shown is a copy of a delivery with all that is remembered of it; mu is held.
+func (d *Delivery) shown() Delivery {
+	out := *d
+	out.Attempts = slices.Clone(d.Attempts)
+	for i := range out.Attempts {
+		if kept := out.Attempts[i].kept; kept != nil {
+			out.Attempts[i].Sent = kept.Load()
+		}
+	}
+	return out
 }
 
 // Accepted tells whether the last attempt was answered 2xx.
@@ -132,10 +181,13 @@ type courier struct {
 	quiet    chan struct{}
 	finished chan struct{} // Closed when a sender is done with a parcel; nil while nobody waits.
 	log      []*Delivery   // The oldest first.
-	debounce map[string]debounced
-	life     context.Context // What start was given.
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
+	// What attempts sent, as far as it is remembered, the oldest first.
+	sent      []*atomic.Pointer[Sent]
+	sentBytes int
+	debounce  map[string]debounced
+	life      context.Context // What start was given.
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
 }
 
 type debounced struct {
@@ -546,6 +598,11 @@ func (c *courier) attempt(ctx context.Context, p *parcel, body []byte, forged bo
 	if p.name != "" {
 		request.Header["X-Shopify-Name"] = []string{p.name}
 	}
+	sent := &Sent{Headers: make(map[string]string, len(request.Header)), Body: string(body)}
+	for name := range request.Header {
+		sent.Headers[name] = request.Header[name][0]
+	}
+	result.kept = c.remember(sent)
 	response, err := c.client.Do(request)
 	if err != nil {
 		result.Error = err.Error()
@@ -569,8 +626,7 @@ func (s *Simulator) LatestDeliveries(limit int) []Delivery {
 	latest := c.log[max(0, len(c.log)-max(0, limit)):]
 	out := make([]Delivery, len(latest))
 	for i, d := range latest {
-		out[i] = *d
-		out[i].Attempts = slices.Clone(d.Attempts)
+		out[i] = d.shown()
 	}
 	return out
 }

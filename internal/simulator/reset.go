@@ -34,6 +34,7 @@ func (s *Simulator) Reset() error {
 		}
 	}
 	s.hooks.clear()
+	s.requestLog.clear()
 	var err error
 	s.unlessStopped(func() {
 		s.bulk.open()
@@ -85,6 +86,7 @@ func (c *courier) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue, c.log, c.awaited, c.kept = nil, nil, 0, 0
+	c.sent, c.sentBytes = nil, 0
 	clear(c.debounce)
 	if c.quiet != nil {
 		close(c.quiet)

@@ -47,7 +47,15 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		s.control(w, r, rest)
 		return
 	}
-	w.Header().Set("X-Request-Id", s.requestID())
+	id := s.requestID()
+	w.Header().Set("X-Request-Id", id)
+	seen := &observed{ResponseWriter: w, log: &s.requestLog, request: Request{At: s.Now().UTC(), ID: id, Method: shorten(r.Method), Path: shorten(path)}}
+	defer seen.answered(0) // Where nobody answered: the caller is gone, or the stream was reset by a panic.
+	s.shopify(seen, r, path)
+}
+
+// shopify answers at Shopify's addresses.
+func (s *Simulator) shopify(w *observed, r *http.Request, path string) {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host
@@ -72,6 +80,7 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusNotFound, map[string]string{"errors": "Not Found"})
 		return
 	}
+	w.request.Shop, w.request.Path = shop.Domain, shorten(path)
 	if version, ok := strings.CutPrefix(path, "/admin/api/"); ok {
 		if version, ok = strings.CutSuffix(version, "/graphql.json"); ok {
 			s.graphql(w, r, shop, version)
@@ -193,11 +202,14 @@ func (s *Simulator) graphql(w http.ResponseWriter, r *http.Request, shop *Shop, 
 		access.Bucket.Drain()
 	}
 	if fate.chancy("Internal", faults.Internal) {
-		writeJSON(w, http.StatusOK, internalError(w.Header().Get("X-Request-Id")))
+		response := internalError(w.Header().Get("X-Request-Id"))
+		noteAnswer(w, request, response)
+		writeJSON(w, http.StatusOK, response)
 		return
 	}
 	posted := s.hooks.posted()
 	response := shop.Query(r.Context(), access, request)
+	noteAnswer(w, request, response)
 	if fate.chancy("WebhookFirst", faults.WebhookFirst) && s.hooks.posted() != posted {
 		ctx, cancel := context.WithTimeout(r.Context(), webhookFirstWait)
 		_ = s.Quiet(ctx) // An app that takes no webhooks meanwhile gets its answer first after all.
@@ -333,6 +345,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 //	GET  /_sim/faults                  the faults in force
 //	GET  /_sim/faults/all              every fault there is, with what it does
 //	POST /_sim/faults                  change those that the JSON object names
+//	DELETE /_sim/faults                end them all
 //	GET  /_sim/clock                   Shopify's time
 //	POST /_sim/clock                   let time pass at once: forward, like "5h"
 //	POST /_sim/reset                   make every shop anew
@@ -343,6 +356,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 //	POST /_sim/traffic                 so many changes a second: rate
 //	GET  /_sim/bulk/{name}             the file of a bulk operation
 //	GET  /_sim/deliveries              what became of the latest webhooks, of so many: ?limit=
+//	GET  /_sim/requests                the latest requests to Shopify's addresses, so many: ?limit=
 //	GET  /_sim/shops                   the shops and their sizes
 //	GET  /_sim/shops/{shop}/export     the shop as it truly is, JSON Lines
 //	POST /_sim/shops/{shop}/edit       make a random edit, say which
@@ -382,6 +396,9 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			}
 		}
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+	case "DELETE faults":
+		s.SetFaults(Faults{})
+		writeJSON(w, http.StatusOK, s.Faults())
 	case "GET clock":
 		writeJSON(w, http.StatusOK, s.clockState())
 	case "POST clock":
@@ -433,6 +450,16 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			}
 		}
 		writeJSON(w, http.StatusOK, s.LatestDeliveries(limit))
+	case "GET requests":
+		limit := maxRequests
+		if text := r.FormValue("limit"); text != "" {
+			var err error
+			if limit, err = strconv.Atoi(text); err != nil || limit <= 0 {
+				writeJSON(w, http.StatusBadRequest, map[string]string{"error": "limit: it is a number of requests, from 1"})
+				return
+			}
+		}
+		writeJSON(w, http.StatusOK, s.Requests(limit))
 	case "GET shops":
 		writeJSON(w, http.StatusOK, s.sizes())
 	case "GET shop/export":

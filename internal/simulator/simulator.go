@@ -43,6 +43,9 @@ type Config struct {
 	// RetryBytes bounds the memory of bodies that wait for a retry; deliveries
 	// beyond are lost, and logged as such. Default: 512 MiB.
 	RetryBytes int64
+	// SentBytes bounds the memory of what the log of deliveries shows of attempts,
+	// their headers and bodies; the oldest are forgotten first. Default: 8 MiB.
+	SentBytes int
 	// BulkDir keeps the files of bulk operations. Default: a folder that is made
 	// when there is one and removed by Stop.
 	BulkDir string
@@ -51,6 +54,7 @@ type Config struct {
 const (
 	defaultDeliveryLog = 100_000
 	defaultRetryBytes  = 512 << 20
+	defaultSentBytes   = 8 << 20
 )
 
 // Simulator is Shopify: shops, apps, and what goes between them.
@@ -64,7 +68,8 @@ type Simulator struct {
 	traffic traffic
 	bulk    bulkOffice
 	// requests counts those to Shopify's addresses, for their ids.
-	requests atomic.Uint64
+	requests   atomic.Uint64
+	requestLog requestLog
 
 	life    sync.Mutex // Held while something is set going that Stop ends.
 	stopped bool
@@ -102,6 +107,9 @@ func New(config Config) *Simulator {
 	}
 	if config.RetryBytes == 0 {
 		config.RetryBytes = defaultRetryBytes
+	}
+	if config.SentBytes == 0 {
+		config.SentBytes = defaultSentBytes
 	}
 	if config.Deliver == nil {
 		config.Deliver = deliveryClient()

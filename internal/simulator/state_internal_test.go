@@ -19,7 +19,7 @@ func TestEveryFieldIsSaved(t *testing.T) {
 			"hooks", "shops", // Lines of their own.
 			"bulk",             // In installations.
 			"clock", "traffic", // Ahead, Changes.
-			"requests",                   // Ids of requests begin anew.
+			"requests", "requestLog", // Ids of requests begin anew, and their log.
 			"mu", "faultsMu", "secretMu", // Locks.
 			"chanceSource", "secretSource", // Chance, Secret.
 			"told", // After a restart, calls are drawn for as those before.
