@@ -254,7 +254,8 @@ func (a *App) build(ctx context.Context) error {
 	}
 
 	reading := reconcile.Config{
-		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Drain: func(ctx context.Context) error { return a.applier.Drain(ctx) }, Now: a.Now, Log: log.With("component", "reconcile"), Idle: a.Idle, BulkFrom: a.BulkFrom,
+		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Now: a.Now, Log: log.With("component", "reconcile"), Idle: a.Idle, BulkFrom: a.BulkFrom,
+		Drain:     func(ctx context.Context, shop int64) error { return a.applier.Drain(ctx, shop) },
 		MaxDelete: reconcile.Fuse{Percent: cfg.Poll.MaxDelete.Percent, Rows: int64(cfg.Poll.MaxDelete.Rows)},
 	}
 	a.hydrator = reconcile.NewHydrator(reading)

@@ -91,23 +91,43 @@ func (b *Inbox) Stop() { b.loop.Stop() }
 
 // drain applies what waits, and says how long to sleep then.
 func (b *Inbox) drain(ctx context.Context) time.Duration {
-	if err := b.Drain(ctx); err != nil {
-		if ctx.Err() == nil {
-			b.Log.Error("webhooks could not be applied, trying again", "error", err)
-		}
-		return inboxRetry
-	}
-	return b.Idle
-}
-
-// Drain applies all that waits.
-func (b *Inbox) Drain(ctx context.Context) error {
 	for {
 		n, err := b.RunOnce(ctx)
-		if n == 0 || err != nil {
-			return err
+		switch {
+		case err != nil:
+			if ctx.Err() == nil {
+				b.Log.Error("webhooks could not be applied, trying again", "error", err)
+			}
+			return inboxRetry
+		case n == 0:
+			return b.Idle
 		}
 	}
+}
+
+// Drain applies the webhooks of a shop that wait when it is called. It does not
+// wait for those that come meanwhile, of which there may be no end.
+func (b *Inbox) Drain(ctx context.Context, shop int64) error {
+	waiting := store.DeliveryFilter{Shop: shop, States: []string{store.DeliveryNew}}
+	err := b.Store.View(ctx, func(tx *store.Tx) (err error) {
+		waiting.UpTo, err = tx.LastDelivery()
+		return err
+	})
+	for err == nil && waiting.UpTo > 0 {
+		var first []store.Delivery
+		err = b.Store.View(ctx, func(tx *store.Tx) (err error) {
+			first, err = tx.Deliveries(waiting, 1, inboxBatchBytes)
+			return err
+		})
+		if err != nil || len(first) == 0 {
+			break
+		}
+		_, err = b.RunOnce(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("apply what waits of shop %d: %w", shop, err)
+	}
+	return nil
 }
 
 // RunOnce applies one batch, a transaction a shop, and says how many webhooks

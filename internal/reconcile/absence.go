@@ -316,7 +316,7 @@ func (j *inquest) sort(ctx context.Context, v *verdict, nulls []nulled) error {
 		if records, err = tx.LoadRecords(j.shop.ID, keys); err != nil {
 			return err
 		}
-		owed, err = tx.DemandsMade(j.shop.ID, ids)
+		owed, err = tx.LastAsked(j.shop.ID, ids)
 		return err
 	})
 	if err != nil {

@@ -104,7 +104,7 @@ func makeBench(t testing.TB, catalogue simulator.Catalogue, rate, capacity float
 		Store: b.Store, Now: time.Now, Log: log, MaxDelete: reconcile.Fuse{Percent: 20, Rows: 50},
 		Client: func(context.Context, store.Shop) (*shopify.Client, error) { return b.client, nil },
 		Audit:  func(context.Context, store.Shop) error { return nil },
-		Drain:  func(ctx context.Context) error { return b.applier.Drain(ctx) },
+		Drain:  func(ctx context.Context, shop int64) error { return b.applier.Drain(ctx, shop) },
 	}
 	b.hydrator = reconcile.NewHydrator(b.config)
 	b.poller = reconcile.NewPoller(b.config, b.hydrator)

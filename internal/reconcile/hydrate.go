@@ -183,8 +183,8 @@ func byRead(demands []store.Demand) map[mirror.Read][]store.Demand {
 }
 
 // read asks for some records and settles the demands for them. What fails is
-// kept for another try, but for what the app may not read any more, and a
-// record that spoils its neighbours' reads is found by halving.
+// kept for another try, but for what the shop does not share, and a record that
+// spoils its neighbours' reads is found by halving.
 func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Client, read mirror.Read, demands []store.Demand) (satisfied int, err error) {
 	ids := make([]mirror.GID, 0, len(demands))
 	asked := map[mirror.GID]bool{}
@@ -206,7 +206,9 @@ func (h *Hydrator) read(ctx context.Context, shop store.Shop, client *shopify.Cl
 	err = fmt.Errorf("read %d by id (%s): %w", len(ids), read, err)
 	switch shopify.ClassOf(err) {
 	case shopify.ClassDenied:
-		return 0, errors.Join(err, h.drop(ctx, shop, demands))
+		if withheld(shop, read) {
+			return 0, errors.Join(err, h.drop(ctx, shop, demands))
+		}
 	case shopify.ClassInvalid, "": // The answer makes no sense, of one record at least.
 		if len(demands) > 1 && ctx.Err() == nil {
 			first, err := h.read(ctx, shop, client, read, demands[:len(demands)/2])
@@ -305,8 +307,19 @@ func (h *Hydrator) postpone(ctx context.Context, shop store.Shop, demands []stor
 	return errors.Join(reason, err)
 }
 
-// drop gives demands up that the app may not read any more. When it may again,
-// the full read that follows reads all there is.
+// withheld tells whether the shop shares what a read asks for as little as its
+// scopes and Shopify's approval say. A denial in spite of them may be a passing
+// one, and decides nothing.
+func withheld(shop store.Shop, read mirror.Read) bool {
+	granted := shopify.ParseScopes(shop.Scopes)
+	return slices.ContainsFunc(shopify.Lists(), func(list shopify.List) bool {
+		asked := slices.ContainsFunc(list.Kinds, func(kind mirror.Kind) bool { return mirror.InfoOf(kind).Read == read })
+		return asked && (list.Protected || len(shopify.MissingScopes(granted, list.Scopes)) > 0)
+	})
+}
+
+// drop gives demands up of what the shop does not share. When it does again, the
+// full read that follows reads all there is.
 func (h *Hydrator) drop(ctx context.Context, shop store.Shop, demands []store.Demand) error {
 	return h.Store.Update(ctx, func(tx *store.Tx) error {
 		for _, d := range demands { // At most a batch.

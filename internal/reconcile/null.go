@@ -12,7 +12,8 @@ import (
 )
 
 // A read that was owed and finds null what readers see would delete it, and no
-// complete read lacked it. So the null is asked for again beside a witness, and
+// complete read lacked it. The same null would keep hidden what a list or a
+// webhook has shown since it was taken for deleted. So it is asked for again beside a witness, and
 // such nulls count from the second on, nullGap after the first: the demand is
 // what was heard lately. Until then the demand stays, and so does the record.
 
@@ -65,8 +66,8 @@ type proof struct {
 	held         map[mirror.GID]string // Ids whose null is not proven yet, with why.
 }
 
-// prove holds the nulls of records that readers see until they are proven.
-// Everything else passes.
+// prove holds the nulls of records that readers see, or that showed themselves
+// after their deletion, until they are proven. Everything else passes.
 func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.Client, read mirror.Read, observations []mirror.Observation) (proof, error) {
 	passed := proof{held: map[mirror.GID]string{}}
 	byKind := map[mirror.Kind][]mirror.GID{}
@@ -82,7 +83,7 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 		}
 	}
 	for kind, ids := range byKind {
-		shown := map[mirror.GID]bool{}
+		doubted := map[mirror.GID]bool{}
 		v := &verdict{info: mirror.InfoOf(kind)}
 		var records map[mirror.Key]store.Record
 		err := h.Store.View(ctx, func(tx *store.Tx) error {
@@ -90,12 +91,20 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 			if err != nil {
 				return err
 			}
-			keys := make([]mirror.Key, len(visible))
-			for i, id := range visible {
-				shown[id], keys[i] = true, mirror.Key{Kind: kind, ID: id}
+			for _, id := range visible {
+				doubted[id] = true
+			}
+			keys := make([]mirror.Key, len(ids))
+			for i, id := range ids {
+				keys[i] = mirror.Key{Kind: kind, ID: id}
 			}
 			if records, err = tx.LoadRecords(shop.ID, keys); err != nil {
 				return err
+			}
+			for key, record := range records {
+				if _, unsettled := record.State.Unsettled(v.info); unsettled {
+					doubted[key.ID] = true
+				}
 			}
 			newest, err := tx.NewestShown(shop.ID, kind, len(ids)+witnessesTried)
 			if err != nil {
@@ -110,11 +119,11 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 			return proof{}, err
 		}
 		for _, o := range observations {
-			if o.Key.Kind == kind && o.Content == nil && !shown[o.Key.ID] {
-				passed.observations = append(passed.observations, o) // Hidden already: it hides nothing more.
+			if o.Key.Kind == kind && o.Content == nil && !doubted[o.Key.ID] {
+				passed.observations = append(passed.observations, o) // Hidden, and nothing says otherwise.
 			}
 		}
-		doubtful := slices.DeleteFunc(slices.Clone(ids), func(id mirror.GID) bool { return !shown[id] })
+		doubtful := slices.DeleteFunc(slices.Clone(ids), func(id mirror.GID) bool { return !doubted[id] })
 		j := &inquest{Config: h.Config, shop: shop, client: client}
 		for part := range slices.Chunk(doubtful, max(1, shopify.MaxIDs(read)-1)) {
 			again, witness, err := j.ask(ctx, v, part)

@@ -206,7 +206,7 @@ func (r *reading) audit(ctx context.Context) error {
 // begin lets the copy be as current as it can, since what was heard already and
 // is owed already is no drift, and marks the run's start.
 func (r *reading) begin(ctx context.Context) error {
-	if err := r.Drain(ctx); err != nil {
+	if err := r.Drain(ctx, r.shop.ID); err != nil {
 		return fmt.Errorf("apply what was heard: %w", err)
 	}
 	if _, err := r.settle(ctx); err != nil {
@@ -396,7 +396,8 @@ func (r *reading) correct(ctx context.Context) error {
 }
 
 // lookAgain reads the records that seemed ahead by id. Those that are not are
-// forgotten, the others' answers returned.
+// forgotten, the others' answers returned. One that is not found at all is owed a
+// read of its own, whose null has to be proven (see Hydrator.prove).
 func (r *reading) lookAgain(ctx context.Context) (behind []mirror.Observation, err error) {
 	ids := map[mirror.Read][]mirror.GID{}
 	for _, record := range r.progress.Ahead {
@@ -409,8 +410,16 @@ func (r *reading) lookAgain(ctx context.Context) (behind []mirror.Observation, e
 		if err != nil {
 			return nil, err
 		}
+		now := mirror.At(r.Now())
+		var demands []mirror.Demand
+		for id, answer := range answersTo(read, observations) {
+			if answer.Content == nil {
+				demands = append(demands, mirror.Demand{Read: read, ID: id})
+			}
+		}
+		found := slices.DeleteFunc(observations, func(o mirror.Observation) bool { return o.Content == nil })
 		err = r.Store.Update(ctx, func(tx *store.Tx) error {
-			steps, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: observations}, mirror.At(r.Now()))
+			steps, err := apply.Apply(tx, apply.Batch{Shop: r.shop.ID, Observations: found, Demands: demands}, now)
 			for _, step := range steps {
 				if step.Last.Content != nil && step.Last.Updated < step.After.Updated {
 					ahead[step.Key] = true

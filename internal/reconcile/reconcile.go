@@ -29,8 +29,8 @@ type Config struct {
 	// those wanted and mends them, before a full read. An error makes the run partial.
 	Audit func(context.Context, store.Shop) error
 
-	// Drain applies the webhooks that are stored and not applied yet.
-	Drain func(context.Context) error
+	// Drain applies a shop's webhooks that are stored when it is called.
+	Drain func(ctx context.Context, shop int64) error
 
 	// MaxDelete is the fuse of P4: see Fuse.
 	MaxDelete Fuse

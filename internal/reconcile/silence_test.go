@@ -66,7 +66,7 @@ func inQuiet(t *testing.T, test func(*quietBench)) {
 		b.edit(err)
 		b.config = reconcile.Config{Store: b.Store, Now: time.Now, Log: log, MaxDelete: reconcile.Fuse{Percent: 20, Rows: 50}, Audit: b.audit,
 			Client: func(context.Context, store.Shop) (*shopify.Client, error) { return b.client, nil },
-			Drain:  func(ctx context.Context) error { return b.applier.Drain(ctx) }}
+			Drain:  func(ctx context.Context, shop int64) error { return b.applier.Drain(ctx, shop) }}
 		b.hydrator = reconcile.NewHydrator(b.config)
 		b.poller = reconcile.NewPoller(b.config, b.hydrator)
 		b.applier = apply.NewInbox(apply.InboxConfig{Store: b.Store, Now: time.Now, Log: log,

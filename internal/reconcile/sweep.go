@@ -245,7 +245,7 @@ func (p *pass) do(ctx context.Context) error {
 
 // begin applies what was heard, since that is no drift, and fixes the pass's start.
 func (p *pass) begin(ctx context.Context) error {
-	if err := p.Drain(ctx); err != nil {
+	if err := p.Drain(ctx, p.shop.ID); err != nil {
 		return fmt.Errorf("apply what was heard: %w", err)
 	}
 	return p.Store.Update(ctx, func(tx *store.Tx) (err error) {

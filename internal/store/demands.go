@@ -37,16 +37,16 @@ func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) err
 	for _, d := range joined {
 		rows = append(rows, d)
 	}
-	const columns = 8
+	const columns = 9
 	return chunks(rows, columns, func(part []Demand) error {
 		args := make([]any, 0, len(part)*columns)
 		for _, d := range part {
-			args = append(args, shop, d.Read, d.ID, d.Later, d.Updated, d.AsOf, d.DueAt, now)
+			args = append(args, shop, d.Read, d.ID, d.Later, d.Updated, d.AsOf, d.DueAt, now, now)
 		}
-		_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at, made_at) VALUES `+placeholders(1, len(part), columns)+`
+		_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at, made_at, asked_at) VALUES `+placeholders(1, len(part), columns)+`
 			ON CONFLICT (shop_id, read, id, later) DO UPDATE SET updated_at = MAX(demands.updated_at, excluded.updated_at),
 				as_of = MAX(demands.as_of, excluded.as_of), due_at = MIN(demands.due_at, excluded.due_at),
-				made_at = excluded.made_at, attempts = 0`, args...)
+				asked_at = excluded.asked_at, attempts = 0`, args...)
 		if err != nil {
 			return fmt.Errorf("store %d demands: %w", len(part), err)
 		}
@@ -56,10 +56,10 @@ func (t *Tx) AddDemands(shop int64, all []mirror.Demand, now mirror.Instant) err
 
 // DemandItemsAt asks for a read of every inventory item that has a level at a location.
 func (t *Tx) DemandItemsAt(shop int64, location mirror.GID, asOf, now mirror.Instant) error {
-	_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at, made_at)
-		SELECT shop_id, $3, parent, 0, 0, $4, $5, $5 FROM records WHERE shop_id = $1 AND kind = $6 AND id LIKE $2
+	_, err := t.exec(`INSERT INTO demands (shop_id, read, id, later, updated_at, as_of, due_at, made_at, asked_at)
+		SELECT shop_id, $3, parent, 0, 0, $4, $5, $5, $5 FROM records WHERE shop_id = $1 AND kind = $6 AND id LIKE $2
 		ON CONFLICT (shop_id, read, id, later) DO UPDATE SET as_of = MAX(demands.as_of, excluded.as_of), due_at = MIN(demands.due_at, excluded.due_at),
-			made_at = excluded.made_at, attempts = 0`,
+			asked_at = excluded.asked_at, attempts = 0`,
 		shop, "%"+string(mirror.LevelID("", location)), mirror.ReadItem, asOf, now, mirror.KindInventoryLevel)
 	if err != nil {
 		return fmt.Errorf("demand the items at %s: %w", location, err)
@@ -118,8 +118,9 @@ func (t *Tx) HastenDemands(shop int64, now mirror.Instant) error {
 	return err
 }
 
-// CountDemands counts a shop's demands made up to a moment, without second
-// looks, and says when the first of them is due.
+// CountDemands counts a shop's demands of which some part was made up to a moment
+// and no read has reached it, without second looks, and says when the first of
+// them is due.
 func (t *Tx) CountDemands(shop int64, madeBy mirror.Instant) (n int64, due mirror.Instant, err error) {
 	err = t.one(`SELECT COUNT(*), COALESCE(MIN(due_at), 0) FROM demands WHERE shop_id = $1 AND later = 0 AND made_at <= $2`,
 		[]any{shop, madeBy}, &n, &due)
@@ -135,11 +136,16 @@ func (t *Tx) AllDemands(shop int64) (int64, error) {
 
 // SatisfyDemand removes a demand, unless it was joined by a stricter one since
 // the read that is held against it: the read was sent at asOf and found updated.
-// A record that is gone satisfies any updatedAt. It reports whether the demand is gone.
+// A record that is gone satisfies any updatedAt. It reports whether the demand is
+// gone. Where only what joined it is left, that counts as made when it was asked for.
 func (t *Tx) SatisfyDemand(shop int64, d Demand, updated, asOf mirror.Instant) (bool, error) {
 	n, err := t.exec(`DELETE FROM demands WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4 AND updated_at <= $5 AND as_of <= $6`,
 		shop, d.Read, d.ID, d.Later, updated, asOf)
-	return n > 0, err
+	if err != nil || n > 0 || d.Updated > updated || d.AsOf > asOf {
+		return n > 0, err
+	}
+	_, err = t.exec(`UPDATE demands SET made_at = asked_at WHERE shop_id = $1 AND read = $2 AND id = $3 AND later = $4`, shop, d.Read, d.ID, d.Later)
+	return false, err
 }
 
 // ForgiveDemands lowers what the demands for a record ask for to an updatedAt

@@ -176,11 +176,11 @@ func scanID(scan func(...any) error) (mirror.GID, error) {
 	return id, err
 }
 
-// DemandsMade tells when the newest demand for each of these ids was made; those without are missing.
-func (t *Tx) DemandsMade(shop int64, ids []mirror.GID) (map[mirror.GID]mirror.Instant, error) {
+// LastAsked tells when each of these ids was last asked for; those that nobody waits for are missing.
+func (t *Tx) LastAsked(shop int64, ids []mirror.GID) (map[mirror.GID]mirror.Instant, error) {
 	made := map[mirror.GID]mirror.Instant{}
 	err := chunks(ids, 1, func(part []mirror.GID) error {
-		return t.each(`SELECT id, MAX(made_at) FROM demands WHERE shop_id = $1 AND id IN `+in(2, len(part))+` GROUP BY id`,
+		return t.each(`SELECT id, MAX(asked_at) FROM demands WHERE shop_id = $1 AND id IN `+in(2, len(part))+` GROUP BY id`,
 			append([]any{shop}, anys(part)...), func(scan func(...any) error) error {
 				var id mirror.GID
 				var at mirror.Instant

@@ -471,11 +471,24 @@ func aDemandStaysUntilAReadReachesIt(t *testing.T, s *store.Store) {
 		t.Errorf("%d attempts", taken.Attempts)
 	}
 	Update(t, s, func(tx *store.Tx) error { // Made while the read is in flight.
-		return tx.AddDemands(shop.ID, []mirror.Demand{{Read: mirror.ReadProduct, ID: Serum, AsOf: 50}}, Noon)
+		return tx.AddDemands(shop.ID, []mirror.Demand{{Read: mirror.ReadProduct, ID: Serum, AsOf: 50}}, Noon.Add(time.Second))
 	})
+	madeBy := func(at mirror.Instant, want int64) {
+		t.Helper()
+		View(t, s, func(tx *store.Tx) error {
+			n, _, err := tx.CountDemands(shop.ID, at)
+			if n != want {
+				t.Errorf("%d demands made by %s, want %d", n, at, want)
+			}
+			return err
+		})
+	}
+	madeBy(Noon, 1) // The first is not forgotten for the second.
 	if satisfy(10, 30) {
 		t.Error("a read satisfied a demand made after it")
 	}
+	madeBy(Noon, 0)
+	madeBy(Noon.Add(time.Second), 1)
 	taken = due(t, s, shop, Noon.Add(time.Minute))[0]
 	if !satisfy(10, 50) || len(due(t, s, shop, Noon.Add(time.Hour))) != 0 {
 		t.Error("a read that reaches both marks does not satisfy it")

@@ -80,7 +80,8 @@ CREATE TABLE demands (
     updated_at INTEGER NOT NULL,
     as_of      INTEGER NOT NULL,
     due_at     INTEGER NOT NULL,
-    made_at    INTEGER NOT NULL, -- When it was last asked for.
+    made_at    INTEGER NOT NULL, -- When the first was asked for of those that no read has reached.
+    asked_at   INTEGER NOT NULL, -- When it was last asked for.
     attempts   INTEGER NOT NULL DEFAULT 0,
     last_error TEXT    NOT NULL DEFAULT '',
     PRIMARY KEY (shop_id, read, id, later)
