@@ -149,7 +149,7 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 	if err := tx.AddDemands(batch.Shop, demands, now); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
-	if err := locationsChanged(tx, batch, records, now); err != nil {
+	if err := locationsTurned(tx, batch, records, now); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
 	return steps, nil
@@ -194,16 +194,35 @@ func demandFor(key mirror.Key, parent mirror.GID, asOf mirror.Instant, delay tim
 	return mirror.Demand{Read: mirror.InfoOf(key.Kind).Read, ID: key.ReadID(parent), AsOf: asOf, Delay: delay}
 }
 
-// locationsChanged asks for the items that have stock at a location which
-// changed: its opening and closing move what is for sale, and no webhook tells
-// of that. The two look alike when they come close together, for a body is built
-// when it is sent, so any change counts. A full read looks at all items anyway.
-func locationsChanged(tx *store.Tx, batch Batch, before map[mirror.Key]store.Record, now mirror.Instant) error {
+// locationsTurned asks for the items that have stock at a location which opened
+// or closed: what is for sale moves with it, and no webhook tells of that. A
+// closing and an opening that come close together have the same body twice, for
+// it is built when it is sent: so whoever asks for the location's levels to be read
+// again means it, too. A new name or address costs no read, of which a large shop
+// would need thousands. A full read looks at all items anyway.
+func locationsTurned(tx *store.Tx, batch Batch, before map[mirror.Key]store.Record, now mirror.Instant) error {
 	if batch.CompleteRead != 0 {
 		return nil
 	}
+	asked := map[mirror.GID]bool{}
+	for _, d := range batch.Demands {
+		if d.Read == mirror.ReadLocation {
+			asked[d.ID] = true
+		}
+	}
 	for _, o := range batch.Observations {
-		if o.Key.Kind != mirror.KindLocation || o.Content == nil || mirror.DigestOf(o.Content) == before[o.Key].State.Digest {
+		if o.Key.Kind != mirror.KindLocation || o.Content == nil {
+			continue
+		}
+		was, err := mirror.LocationActive(before[o.Key].State.Content)
+		if err != nil {
+			return err
+		}
+		is, err := mirror.LocationActive(o.Content)
+		if err != nil {
+			return err
+		}
+		if was == is && !asked[o.Key.ID] {
 			continue
 		}
 		if err := tx.DemandItemsAt(batch.Shop, o.Key.ID, o.AsOf, now); err != nil {

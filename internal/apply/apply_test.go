@@ -265,21 +265,40 @@ func TestVariantThatLeftIsHiddenWhateverOrderTheSetsComeIn(t *testing.T) {
 	}
 }
 
-// TestChangedLocationOwesAReadOfItsItems: what is for sale moves with it, and no webhook says so.
-func TestChangedLocationOwesAReadOfItsItems(t *testing.T) {
+// TestALocationThatOpensOrClosesOwesAReadOfItsItems: what is for sale moves with it, and no webhook says so.
+func TestALocationThatOpensOrClosesOwesAReadOfItsItems(t *testing.T) {
 	const shelf, item mirror.GID = "gid://shopify/Location/7", "gid://shopify/InventoryItem/3"
 	b := newBench(t)
-	location := func(active bool, updated int) mirror.Observation {
-		return observe(t, shelf, mirror.Location{Name: "Shelf", IsActive: active, UpdatedAt: mirror.TimeOf(at(updated).Time())}, mirror.FromWebhook, at(updated))
+	named := func(name string, active bool, updated int) mirror.Observation {
+		return observe(t, shelf, mirror.Location{Name: name, IsActive: active, UpdatedAt: mirror.TimeOf(at(updated).Time())}, mirror.FromWebhook, at(updated))
 	}
+	location := func(active bool, updated int) mirror.Observation { return named("Shelf", active, updated) }
 	level := mirror.InventoryLevel{InventoryItemID: item, LocationID: shelf, UpdatedAt: mirror.TimeOf(at(1).Time())}
 	elsewhere := mirror.InventoryLevel{InventoryItemID: "gid://shopify/InventoryItem/4", LocationID: "gid://shopify/Location/77", UpdatedAt: mirror.TimeOf(at(1).Time())}
-	b.apply(apply.Batch{Observations: []mirror.Observation{location(true, 1),
+	b.apply(apply.Batch{Observations: []mirror.Observation{location(true, 1)}})
+	b.apply(apply.Batch{Observations: []mirror.Observation{
 		observe(t, level.ID(), level, mirror.FromWebhook, at(1)), observe(t, elsewhere.ID(), elsewhere, mirror.FromWebhook, at(1))}})
-	b.apply(apply.Batch{Observations: []mirror.Observation{location(false, 2)}})
-	due := b.demands(at(10))
-	if len(due) != 1 || due[0].Read != mirror.ReadItem || due[0].ID != item || due[0].AsOf != at(2) {
-		t.Errorf("demands %+v; want one read of %s sent after %v", due, item, at(2))
+	b.apply(apply.Batch{Observations: []mirror.Observation{named("Window", true, 2)}})
+	if due := b.demands(at(10)); len(due) != 0 {
+		t.Errorf("a new name owes %+v", due)
+	}
+	owed := func(what string, asOf mirror.Instant) {
+		t.Helper()
+		for _, d := range b.demands(at(10)) {
+			if d.Read == mirror.ReadItem && d.ID == item && d.AsOf == asOf {
+				return
+			}
+		}
+		t.Errorf("%s: demands %+v; want a read of %s sent after %v", what, b.demands(at(10)), item, asOf)
+	}
+	b.apply(apply.Batch{Observations: []mirror.Observation{location(false, 3)}})
+	owed("closed", at(3))
+	b.apply(apply.Batch{Observations: []mirror.Observation{location(false, 4)}, Demands: []mirror.Demand{{Read: mirror.ReadLocation, ID: shelf, AsOf: at(4)}}})
+	owed("opened and closed, with one body twice", at(4))
+	for _, d := range b.demands(at(10)) {
+		if d.Read == mirror.ReadItem && d.ID != item {
+			t.Errorf("an item of another location is owed a read: %+v", d)
+		}
 	}
 }
 

@@ -39,3 +39,16 @@ func (s Shop) UpdatedTime() Time     { return s.UpdatedAt }
 func (Location) Kind() Kind          { return KindLocation }
 func (Location) ParentID() GID       { return "" }
 func (l Location) UpdatedTime() Time { return l.UpdatedAt }
+
+// LocationActive tells whether a location, as Encode wrote it, is open. One that
+// is not known, nil, is not.
+func LocationActive(encoded []byte) (bool, error) {
+	if encoded == nil {
+		return false, nil
+	}
+	content, err := Decode(KindLocation, encoded)
+	if err != nil {
+		return false, err
+	}
+	return content.(*Location).IsActive, nil
+}

@@ -371,7 +371,17 @@ func neighboursOf(tx *store.Tx, shop int64, steps []apply.Step) (*neighbours, er
 				items = append(items, step.Key.ID)
 			}
 		case mirror.KindLocation:
-			locations = append(locations, step.Key.ID)
+			open, err := mirror.LocationActive(step.Before.Content)
+			if err != nil {
+				return nil, err
+			}
+			opens, err := mirror.LocationActive(step.After.Content)
+			if err != nil {
+				return nil, err
+			}
+			if was != is || open != opens {
+				locations = append(locations, step.Key.ID)
+			}
 		case mirror.KindProductVariantSet, mirror.KindMetafieldSet:
 			into := variants
 			if step.Key.Kind == mirror.KindMetafieldSet {
@@ -466,7 +476,7 @@ func (n *neighbours) find(tx *store.Tx, shop int64, products, owners, items, loc
 	if err := children(mirror.KindInventoryLevel, keys(links), func(row store.Row) mirror.GID { return links[row.Parent] }); err != nil {
 		return err
 	}
-	for _, location := range locations { // A shop has a handful, and they hardly ever change.
+	for _, location := range locations { // A shop has a handful, and they hardly ever open or close.
 		rows, err := tx.LevelsAt(shop, location)
 		if err != nil {
 			return err
