@@ -383,8 +383,7 @@ func (j *inquest) sentence(ctx context.Context, v *verdict) error {
 	n := int64(len(v.confirmed))
 	if total := v.total + n; !v.accepted && j.MaxDelete.Blows(n, total) {
 		v.over = true
-		j.doubt(v.info.Kind, fmt.Sprintf("%d or more of %d %s records would be deleted, more than POLL_MAX_DELETE allows: nothing was. If that is right, run "+
-			"`stockroom poll --shop %s --accept-deletions`", n, total, v.info.Type, j.shop.Domain))
+		j.doubt(v.info.Kind, tooMuch(n, total, v.info.Type, j.shop.Domain))
 		return nil
 	}
 	for part := range slices.Chunk(v.confirmed, absenceBatch) {
@@ -394,6 +393,12 @@ func (j *inquest) sentence(ctx context.Context, v *verdict) error {
 	}
 	v.confirmed = nil
 	return nil
+}
+
+// tooMuch tells that the fuse blew, and what to do if it should not have.
+func tooMuch(n, total int64, resource, domain string) string {
+	return fmt.Sprintf("%d or more of %d %s records would be deleted, more than POLL_MAX_DELETE allows: nothing was. If that is right, run "+
+		"`stockroom poll --shop %s --accept-deletions`", n, total, resource, domain)
 }
 
 // delete writes confirmed absences, their evidence, and that they were drift.
@@ -443,6 +448,12 @@ func (j *inquest) leftTheWindow(kind mirror.Kind, row store.Row) (bool, error) {
 	return created < j.start.Add(windowMargin-mirror.OrderWindow), nil
 }
 
+// accepted reports whether the operator let deletions through, which may be while the run is under way.
+func (r *reading) accepted(tx *store.Tx) (bool, error) {
+	run, err := tx.RunByID(r.run.ID)
+	return run.AcceptDeletions, err
+}
+
 // absences deletes what the shop has deleted: records that the run did not read.
 func (r *reading) absences(ctx context.Context) error {
 	j := &inquest{
@@ -463,11 +474,8 @@ func (r *reading) absences(ctx context.Context) error {
 			total, err = tx.CountRead(r.run.ID, kind)
 			return ids, total, err
 		},
-		accepted: func(tx *store.Tx) (bool, error) {
-			run, err := tx.RunByID(r.run.ID)
-			return run.AcceptDeletions, err
-		},
-		write: r.applyNoting,
+		accepted: r.accepted,
+		write:    r.applyNoting,
 		doubt: func(kind mirror.Kind, reason string) {
 			r.complete[kind] = false
 			r.gap("%s", reason)

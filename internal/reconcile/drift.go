@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -30,6 +31,15 @@ func (r *reading) applyNoting(tx *store.Tx, batch apply.Batch) ([]apply.Step, er
 	var rows []store.DriftRow
 	var near *neighbours
 	batch.Inspect = func(steps []apply.Step) (err error) {
+		if batch.CompleteRead != 0 {
+			sets, err := r.smaller(tx, steps)
+			if err != nil {
+				return err
+			}
+			if len(sets) > 0 {
+				return sets // Nothing is written yet: see below.
+			}
+		}
 		if rows, err = r.drifted(tx, heardSince(steps, 0)); err != nil {
 			return err
 		}
@@ -37,6 +47,12 @@ func (r *reading) applyNoting(tx *store.Tx, batch apply.Batch) ([]apply.Step, er
 		return err
 	}
 	steps, err := apply.Apply(tx, batch, now)
+	if sets, smaller := errors.AsType[smallerSets](err); smaller {
+		if err := r.holdBack(tx, &batch, sets); err != nil {
+			return nil, err
+		}
+		steps, err = apply.Apply(tx, batch, now)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -399,19 +415,9 @@ func neighboursOf(tx *store.Tx, shop int64, steps []apply.Step) (*neighbours, er
 func moved(step apply.Step, into map[mirror.GID]mirror.GID) error {
 	in := map[mirror.GID]int{}
 	for side, content := range [][]byte{step.Before.Content, step.After.Content} {
-		if content == nil {
-			continue
-		}
-		decoded, err := mirror.Decode(step.Key.Kind, content)
+		ids, err := membersOf(step.Key.Kind, content)
 		if err != nil {
 			return err
-		}
-		var ids []mirror.GID
-		switch set := decoded.(type) {
-		case *mirror.ProductVariantSet:
-			ids = set.VariantIDs
-		case *mirror.MetafieldSet:
-			ids = set.MetafieldIDs
 		}
 		for _, id := range ids {
 			in[id] |= 1 << side

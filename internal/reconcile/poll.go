@@ -168,6 +168,9 @@ func (r *reading) do(ctx context.Context) error {
 	if err := r.absences(ctx); err != nil {
 		return err
 	}
+	if err := r.letGo(ctx); err != nil {
+		return err
+	}
 	if err := r.correct(ctx); err != nil {
 		return err
 	}

@@ -49,6 +49,13 @@ func (t *Tx) CountStagedOwners(run int64, list string) (int64, error) {
 	return n, err
 }
 
+// CountStaged counts the lines that are staged of a list.
+func (t *Tx) CountStaged(run int64, list string) (int64, error) {
+	var n int64
+	err := t.one(`SELECT COUNT(*) FROM staged WHERE run_id = $1 AND list = $2`, []any{run, list}, &n)
+	return n, err
+}
+
 // DropStaged drops what is staged of a list up to an owner, and of that owner too.
 func (t *Tx) DropStaged(run int64, list string, upTo mirror.GID) error {
 	_, err := t.exec(`DELETE FROM staged WHERE run_id = $1 AND list = $2 AND owner <= $3`, run, list, upTo)
