@@ -74,6 +74,7 @@ func (d *Discount) settle() {
 	if d.Automatic() {
 		d.UsageLimit = 0
 	}
+	d.Terms.Tags, d.Terms.Classes = sortedSet(d.Terms.Tags), sortedSet(d.Terms.Classes)
 }
 
 func (i DiscountItems) sorted() DiscountItems {
@@ -99,7 +100,7 @@ func (e *edit) updateDiscount(id int64, change func(*Discount)) error {
 	change(d)
 	d.Buys, d.Gets = d.Buys.sorted(), d.Gets.sorted()
 	d.settle()
-	s.coin(&d.Value.Amount, &d.Minimum.Subtotal)
+	s.coin(&d.Value.Amount, &d.Minimum.Subtotal, &d.Terms.MaximumShipping)
 	d.UpdatedAt = e.now
 	s.Discounts.put(d)
 	e.discount("discounts/update", d)
@@ -162,6 +163,7 @@ func (s *Shop) DeleteDiscount(id int64) error {
 	if !ok {
 		return missing("Discount", id)
 	}
+	s.dropMetafields(d.Metafields)
 	s.Discounts.remove(id)
 	e.note("destroy", d.GID(), d.Title)
 	e.fixed("discounts/delete", d.GID(), map[string]any{"admin_graphql_api_id": d.GID(), "deleted_at": s.local(e.now)})

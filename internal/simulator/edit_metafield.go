@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// SetMetafield sets a value on the shop, a product, a variant or a collection,
-// named by its gid. The same value again changes nothing. A product or
-// collection moves with its metafields and is told of; a variant's and the
-// shop's change in silence.
+// SetMetafield sets a value on the shop, a product, a variant, a collection or a
+// discount, named by its gid. The same value again changes nothing. A product or
+// collection moves with its metafields and is told of; those of all others
+// change in silence.
 func (s *Shop) SetMetafield(owner, namespace, key, kind, value string) (*Metafield, error) {
 	e := s.begin()
 	defer e.end()
@@ -80,6 +80,10 @@ func (s *Shop) metafieldsOf(owner string) (kind string, id int64, list *[]*Metaf
 	case ok && kind == typeCollection:
 		if c, ok := s.Collections.Get(id); ok {
 			return kind, id, &c.Metafields, nil
+		}
+	case ok && (kind == typeDiscountCode || kind == typeDiscountAutomatic):
+		if d, ok := s.findDiscountOf(id, kind == typeDiscountAutomatic); ok {
+			return kind, id, &d.Metafields, nil
 		}
 	}
 	return "", 0, nil, fmt.Errorf("owner %s: %w", owner, ErrNotFound)

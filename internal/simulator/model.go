@@ -444,9 +444,41 @@ type Discount struct {
 	OncePerCustomer bool
 	StartsAt        time.Time
 	EndsAt          time.Time // Zero is null.
+	Terms           DiscountTerms
+	Metafields      []*Metafield
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 }
+
+// DiscountTerms are what else holds for a discount. The zero value is that of a
+// discount of which nothing else was said.
+type DiscountTerms struct {
+	CombinesWith    Combination
+	Tags            []string    // Sorted.
+	UsesPerOrder    int64       // Buy X get Y; zero is null.
+	AppliesOn       Purchases   // What is discounted,
+	BuysOn          Purchases   // and the X of buy X get Y.
+	Cycles          *int64      // How many payments of a subscription; zero is all, null is one.
+	MaximumShipping Money       // Free shipping; zero is null.
+	Destination     Destination // Free shipping.
+	Function        AppFunction // App discounts.
+	Classes         []string    // App discounts; sorted, none is ORDER.
+}
+
+// Combination is with which classes of discounts one goes together.
+type Combination struct{ Order, Product, Shipping bool }
+
+// Purchases are the ways of buying that count: once only, where nothing is said.
+type Purchases struct{ NotOnce, Subscription bool }
+
+// Destination is where shipping is free: everywhere, where nothing is said.
+type Destination struct {
+	Countries   []string // Sorted codes.
+	RestOfWorld bool     // Countries besides, in none of the shop's zones.
+}
+
+// AppFunction is an app's function that decides on a discount.
+type AppFunction struct{ ID, Title, AppKey string }
 
 // DiscountValue is what the customer gets; one form is filled, none for app discounts.
 type DiscountValue struct {
@@ -470,6 +502,27 @@ type DiscountItems struct {
 type DiscountMinimum struct {
 	Quantity int64
 	Subtotal Money
+}
+
+// cycles is for how many payments of a subscription a discount holds.
+func (d *Discount) cycles() int64 {
+	if d.Terms.Cycles == nil {
+		return 1
+	}
+	return *d.Terms.Cycles
+}
+
+// function is what decides on an app discount. One that came with the shop is
+// another app's, whose key is our own.
+func (d *Discount) function() AppFunction {
+	if d.Terms.Function != (AppFunction{}) {
+		return d.Terms.Function
+	}
+	return AppFunction{ID: functionID(d.Title), Title: d.Title, AppKey: "another-app"}
+}
+
+func (i DiscountItems) none() bool {
+	return !i.All && len(i.Products)+len(i.Variants)+len(i.Collections) == 0
 }
 
 // RedeemCode is a code of a discount.
@@ -581,7 +634,7 @@ func percent(fraction string) string {
 	return strconv.FormatFloat(f*100, 'f', -1, 32)
 }
 
-// Metafield is a value attached to a shop, product, variant or collection.
+// Metafield is a value attached to a shop, product, variant, collection or discount.
 type Metafield struct {
 	ID        int64
 	OwnerType string // Shop, Product, ProductVariant or Collection.

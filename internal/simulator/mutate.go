@@ -256,9 +256,20 @@ func mandatory(q *query, typename string, list []input) error {
 	return nil
 }
 
+// begin starts an edit. What is answered then is as of the edit's time: as of
+// the request's, which may be a second earlier, a discount that was turned off
+// would still be active.
+func (q *query) begin() *edit {
+	e := q.shop.begin()
+	if e.now.After(q.access.Now) {
+		q.access.Now = e.now
+	}
+	return e
+}
+
 // change runs one action in the shop.
 func (q *query) change(act func(*edit) error) error {
-	e := q.shop.begin()
+	e := q.begin()
 	defer e.end()
 	return act(e)
 }

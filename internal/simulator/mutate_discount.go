@@ -3,10 +3,28 @@ package simulator
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
+
+// discountForm is one of the eight types of discount, with the names that its
+// mutations use.
+type discountForm struct {
+	typename string
+	argument string // The input object.
+	answer   string // The payload's field.
+}
+
+var discountForms = []discountForm{
+	{"DiscountCodeBasic", "basicCodeDiscount", "codeDiscountNode"},
+	{"DiscountCodeBxgy", "bxgyCodeDiscount", "codeDiscountNode"},
+	{"DiscountCodeFreeShipping", "freeShippingCodeDiscount", "codeDiscountNode"},
+	{"DiscountCodeApp", "codeAppDiscount", "codeAppDiscount"},
+	{"DiscountAutomaticBasic", "automaticBasicDiscount", "automaticDiscountNode"},
+	{"DiscountAutomaticBxgy", "automaticBxgyDiscount", "automaticDiscountNode"},
+	{"DiscountAutomaticFreeShipping", "freeShippingAutomaticDiscount", "automaticDiscountNode"},
+	{"DiscountAutomaticApp", "automaticAppDiscount", "automaticAppDiscount"},
+}
 
 func init() {
 	node := map[bool]string{false: "codeDiscountNode", true: "automaticDiscountNode"}
@@ -14,13 +32,16 @@ func init() {
 		mutationWith(name, "write_discounts", "userErrors", "DiscountUserError", change, field)
 	}
 	add("discountRedeemCodeBulkAdd", (*query).codesAdd, "bulkCreation")
+	for _, form := range discountForms {
+		name := strings.ToLower(form.typename[:1]) + form.typename[1:]
+		add(name+"Create", func(q *query, in input) (payload, error) { return q.discountCreate(in, form) }, form.answer)
+		add(name+"Update", func(q *query, in input) (payload, error) { return q.discountUpdate(in, form) }, form.answer)
+	}
 	for _, automatic := range []bool{false, true} {
 		prefix := "discountCode"
 		if automatic {
 			prefix = "discountAutomatic"
 		}
-		add(prefix+"BasicCreate", func(q *query, in input) (payload, error) { return q.discountCreate(in, automatic) }, node[automatic])
-		add(prefix+"BasicUpdate", func(q *query, in input) (payload, error) { return q.discountUpdate(in, automatic) }, node[automatic])
 		add(prefix+"Activate", func(q *query, in input) (payload, error) { return q.discountTurn(in, automatic, true) }, node[automatic])
 		add(prefix+"Deactivate", func(q *query, in input) (payload, error) { return q.discountTurn(in, automatic, false) }, node[automatic])
 		add(prefix+"Delete", func(q *query, in input) (payload, error) { return q.discountDelete(in, automatic) },
@@ -28,159 +49,11 @@ func init() {
 	}
 }
 
-// discountInput is the name of the input object of a basic discount.
-func discountInput(automatic bool) string {
-	if automatic {
-		return "automaticBasicDiscount"
-	}
-	return "basicCodeDiscount"
-}
-
 func discountKind(automatic bool) string {
 	if automatic {
 		return typeDiscountAutomatic
 	}
 	return typeDiscountCode
-}
-
-// applyDiscount puts what an input names into a discount. Complaints name
-// fields below the input object.
-func (q *query) applyDiscount(d *Discount, in input) (*UserError, error) {
-	problem := func(code, message string, field ...string) (*UserError, error) {
-		return &UserError{field, message, code}, nil
-	}
-	in.put("title", &d.Title)
-	if strings.TrimSpace(d.Title) == "" {
-		return problem("BLANK", "Title can't be blank", "title")
-	}
-	for name, into := range map[string]*time.Time{"startsAt": &d.StartsAt, "endsAt": &d.EndsAt} {
-		if !in.has(name) {
-			continue
-		}
-		at, err := in.moment(name)
-		if err != nil {
-			return problem("INVALID", name+" is invalid", name)
-		}
-		if name == "startsAt" && at.IsZero() {
-			continue
-		}
-		*into = at
-		if !at.IsZero() {
-			*into = second(at)
-		}
-	}
-	if !d.EndsAt.IsZero() && !d.EndsAt.After(d.StartsAt) {
-		return problem("END_DATE_BEFORE_START_DATE", "Ends at needs to be after starts_at", "endsAt")
-	}
-	if in.has("appliesOncePerCustomer") {
-		d.OncePerCustomer = in.flag("appliesOncePerCustomer")
-	}
-	if in.has("usageLimit") {
-		if d.UsageLimit = in.number("usageLimit"); in["usageLimit"] != nil && d.UsageLimit <= 0 {
-			return problem("GREATER_THAN", "Usage limit must be greater than 0", "usageLimit")
-		}
-	}
-	gets := in.object("customerGets")
-	if value := gets.object("value"); value != nil {
-		percentage, byPercentage := value.fraction("percentage")
-		amount := value.object("discountAmount")
-		switch {
-		case byPercentage && amount != nil:
-			return problem("TOO_MANY_ARGUMENTS", "Only one of percentage and discountAmount can be given", "customerGets", "value")
-		case byPercentage && (percentage <= 0 || percentage > 1):
-			return problem("VALUE_OUTSIDE_RANGE", "Value must be between 0.0 and 1.0", "customerGets", "value", "percentage")
-		case byPercentage:
-			d.Value = DiscountValue{Percentage: strconv.FormatFloat(percentage, 'f', -1, 64)}
-		case amount != nil:
-			off, err := amount.amount("amount")
-			if err != nil || off <= 0 {
-				return problem("GREATER_THAN", "Discount amount must be greater than 0", "customerGets", "value", "discountAmount", "amount")
-			}
-			d.Value = DiscountValue{Amount: off, Each: amount.flag("appliesOnEachItem")}
-		}
-	}
-	if items := gets.object("items"); items != nil {
-		if message, err := q.applyItems(&d.Gets, items); err != nil {
-			return nil, err
-		} else if message != "" {
-			return problem("INVALID", message, "customerGets", "items")
-		}
-	}
-	if minimum := in.object("minimumRequirement"); in.has("minimumRequirement") {
-		d.Minimum = DiscountMinimum{}
-		quantity, subtotal := minimum.object("quantity"), minimum.object("subtotal")
-		if quantity != nil && subtotal != nil {
-			return problem("MINIMUM_SUBTOTAL_AND_QUANTITY_RANGE_BOTH_PRESENT", "Minimum subtotal and quantity cannot both be given", "minimumRequirement")
-		}
-		if quantity["greaterThanOrEqualToQuantity"] != nil {
-			n, err := strconv.ParseInt(fmt.Sprint(quantity["greaterThanOrEqualToQuantity"]), 10, 64)
-			if err != nil || n < 0 {
-				return problem("INVALID", "Minimum quantity is invalid", "minimumRequirement", "quantity", "greaterThanOrEqualToQuantity")
-			}
-			d.Minimum.Quantity = n
-		}
-		amount, err := subtotal.amount("greaterThanOrEqualToSubtotal")
-		if err != nil || amount < 0 {
-			return problem("INVALID", "Minimum subtotal is invalid", "minimumRequirement", "subtotal", "greaterThanOrEqualToSubtotal")
-		}
-		d.Minimum.Subtotal = amount
-	}
-	return nil, nil
-}
-
-// applyItems adds to and takes from what a discount applies to. The message
-// says what is wrong.
-func (q *query) applyItems(items *DiscountItems, in input) (message string, err error) {
-	if in.flag("all") {
-		*items = DiscountItems{All: true}
-		return "", nil
-	}
-	changed := DiscountItems{Products: slices.Clone(items.Products), Variants: slices.Clone(items.Variants), Collections: slices.Clone(items.Collections)}
-	products, collections := in.object("products"), in.object("collections")
-	if products != nil && collections != nil {
-		return "Cannot entitle collections and products at the same time", nil
-	}
-	for _, step := range []struct {
-		in     input
-		name   string
-		kind   string
-		list   *[]int64
-		add    bool
-		exists func(int64) bool
-	}{
-		{products, "productsToAdd", typeProduct, &changed.Products, true, func(id int64) bool { _, ok := q.shop.Products.Get(id); return ok }},
-		{products, "productVariantsToAdd", typeVariant, &changed.Variants, true, func(id int64) bool { _, ok := q.shop.Variants.Get(id); return ok }},
-		{collections, "add", typeCollection, &changed.Collections, true, func(id int64) bool { _, ok := q.shop.Collections.Get(id); return ok }},
-		{products, "productsToRemove", typeProduct, &changed.Products, false, nil},
-		{products, "productVariantsToRemove", typeVariant, &changed.Variants, false, nil},
-		{collections, "remove", typeCollection, &changed.Collections, false, nil},
-	} {
-		ids, err := step.in.ids(step.name, step.kind)
-		if err != nil {
-			return "", err
-		}
-		for _, id := range ids {
-			switch {
-			case !step.add:
-				*step.list = without(*step.list, id)
-			case !step.exists(id):
-				return step.kind + " with id: " + number(id) + " is invalid", nil
-			default:
-				*step.list = insert(*step.list, id)
-			}
-		}
-	}
-	if products != nil {
-		changed.Collections = nil
-	}
-	if collections != nil {
-		changed.Products, changed.Variants = nil, nil
-	}
-	if len(changed.Products)+len(changed.Variants)+len(changed.Collections) == 0 {
-		return "Items in 'customer get' cannot be empty", nil
-	}
-	*items = changed
-	return "", nil
 }
 
 // codeTaken tells whether another discount has a code; codes differ in more
@@ -198,108 +71,117 @@ func below(name string, problem *UserError) (payload, error) {
 	return refuse(UserError{append([]string{name}, problem.Field...), problem.Message, problem.Code})
 }
 
-func (q *query) discountCreate(in input, automatic bool) (payload, error) {
-	name := discountInput(automatic)
-	wanted := in.object(name)
-	spec := DiscountSpec{Typename: "DiscountCodeBasic"}
-	if automatic {
-		spec.Typename = "DiscountAutomaticBasic"
+// wantedCode is the code that an input names; but is the discount that has it already.
+func (s *Shop) wantedCode(in input, but int64) (string, *UserError) {
+	code := strings.TrimSpace(in.text("code"))
+	switch {
+	case code == "":
+		return "", wrong("BLANK", "Code can't be blank", "code")
+	case s.codeTaken(code, but):
+		return "", wrong("TAKEN", "Code must be unique. Please try a different code.", "code")
 	}
+	return code, nil
+}
+
+func (q *query) discountCreate(in input, form discountForm) (payload, error) {
+	wanted := in.object(form.argument)
 	s := q.shop
-	e := s.begin()
+	e := q.begin()
 	defer e.end()
-	if !automatic {
-		code := strings.TrimSpace(wanted.text("code"))
-		switch {
-		case code == "":
-			return below(name, &UserError{[]string{"code"}, "Code can't be blank", "BLANK"})
-		case s.codeTaken(code, 0):
-			return below(name, &UserError{[]string{"code"}, "Code must be unique. Please try a different code.", "TAKEN"})
+	// Judged on a sketch first: nothing is changed by what is refused.
+	sketch := Discount{Typename: form.typename, StartsAt: e.now}
+	spec := DiscountSpec{Typename: form.typename}
+	if sketch.App() {
+		sketch.Terms.Function.AppKey = q.access.Installation.App.ClientID
+	}
+	if !sketch.Automatic() {
+		code, problem := s.wantedCode(wanted, 0)
+		if problem != nil {
+			return below(form.argument, problem)
 		}
 		spec.Codes = []string{code}
 		if !wanted.has("title") {
-			spec.Title = code
+			sketch.Title = code
 		}
 	}
-	// Judged on a sketch first: nothing is changed by what is refused.
-	sketch := &Discount{Typename: spec.Typename, Title: spec.Title, StartsAt: e.now}
-	problem, err := q.applyDiscount(sketch, wanted)
-	if err != nil {
-		return payload{}, err
-	}
-	if problem != nil {
-		return below(name, problem)
-	}
-	if sketch.Value == (DiscountValue{}) {
-		return below(name, &UserError{[]string{"customerGets", "value"}, "Value can't be blank", "BLANK"})
-	}
-	if !sketch.Gets.All && len(sketch.Gets.Products)+len(sketch.Gets.Variants)+len(sketch.Gets.Collections) == 0 {
-		return below(name, &UserError{[]string{"customerGets", "items"}, "Items in 'customer get' cannot be empty", "APPLIES_ON_NOTHING"})
-	}
-	spec.Title, spec.Value, spec.Gets, spec.Minimum = sketch.Title, sketch.Value, sketch.Gets, sketch.Minimum
-	spec.UsageLimit, spec.StartsAt, spec.EndsAt = sketch.UsageLimit, sketch.StartsAt, sketch.EndsAt
-	d := s.newDiscount(spec, e.now)
-	d.OncePerCustomer = sketch.OncePerCustomer
-	s.Discounts.put(d)
-	e.note("create", d.GID(), d.Title)
-	e.discount("discounts/create", d)
-	return q.discountAnswer(d)
-}
-
-func (q *query) discountAnswer(d *Discount) (payload, error) {
-	if d.Automatic() {
-		return done(map[string]any{"automaticDiscountNode": q.object(typeDiscountAutomatic, d)})
-	}
-	return done(map[string]any{"codeDiscountNode": q.object(typeDiscountCode, d)})
-}
-
-// findBasic finds a discount of a kind.
-func (s *Shop) findBasic(id int64, automatic bool) (*Discount, bool) {
-	d, ok := s.Discounts.Get(id)
-	return d, ok && d.Automatic() == automatic
-}
-
-func (q *query) discountUpdate(in input, automatic bool) (payload, error) {
-	id, err := in.id("id", discountKind(automatic))
-	if err != nil {
-		return payload{}, err
-	}
-	name := discountInput(automatic)
-	wanted := in.object(name)
-	s := q.shop
-	e := s.begin()
-	defer e.end()
-	d, ok := s.findBasic(id, automatic)
-	if !ok || !strings.HasSuffix(d.Typename, "Basic") {
-		return refuse(complaint("INVALID", "Discount does not exist", "id"))
-	}
-	sketch := *d
 	problem, err := q.applyDiscount(&sketch, wanted)
 	if err != nil {
 		return payload{}, err
 	}
+	if problem == nil {
+		problem = lacking(&sketch)
+	}
 	if problem != nil {
-		return below(name, problem)
+		return below(form.argument, problem)
 	}
-	code := strings.TrimSpace(wanted.text("code"))
-	if !automatic && wanted.has("code") {
-		if code == "" {
-			return below(name, &UserError{[]string{"code"}, "Code can't be blank", "BLANK"})
-		}
-		if s.codeTaken(code, d.ID) {
-			return below(name, &UserError{[]string{"code"}, "Code must be unique. Please try a different code.", "TAKEN"})
+	spec.Title, spec.Value, spec.Buys, spec.Gets, spec.Minimum = sketch.Title, sketch.Value, sketch.Buys, sketch.Gets, sketch.Minimum
+	spec.UsageLimit, spec.StartsAt, spec.EndsAt = sketch.UsageLimit, sketch.StartsAt, sketch.EndsAt
+	d := s.newDiscount(spec, e.now)
+	d.OncePerCustomer, d.Terms = sketch.OncePerCustomer, sketch.Terms
+	d.settle()
+	s.coin(&d.Terms.MaximumShipping)
+	s.Discounts.put(d)
+	if err := e.metafieldInputs(d.GID(), wanted); err != nil {
+		return payload{}, err
+	}
+	e.note("create", d.GID(), d.Title)
+	e.discount("discounts/create", d)
+	return q.discountAnswer(d, form.answer)
+}
+
+// discountAnswer is a payload with a discount, by the field's name as a node or as itself.
+func (q *query) discountAnswer(d *Discount, field string) (payload, error) {
+	typename := d.Typename
+	if strings.HasSuffix(field, "Node") {
+		typename = discountKind(d.Automatic())
+	}
+	return done(map[string]any{field: q.object(typename, d)})
+}
+
+// findDiscountOf finds a discount of a kind.
+func (s *Shop) findDiscountOf(id int64, automatic bool) (*Discount, bool) {
+	d, ok := s.Discounts.Get(id)
+	return d, ok && d.Automatic() == automatic
+}
+
+func (q *query) discountUpdate(in input, form discountForm) (payload, error) {
+	automatic := strings.HasPrefix(form.typename, "DiscountAutomatic")
+	id, err := in.id("id", discountKind(automatic))
+	if err != nil {
+		return payload{}, err
+	}
+	wanted := in.object(form.argument)
+	s := q.shop
+	e := q.begin()
+	defer e.end()
+	d, ok := s.Discounts.Get(id)
+	if !ok || d.Typename != form.typename {
+		return refuse(complaint("INVALID", "Discount does not exist", "id"))
+	}
+	sketch := *d
+	if d.App() {
+		sketch.Terms.Function = d.function() // That of one which came with the shop goes by its title no more.
+	}
+	problem, err := q.applyDiscount(&sketch, wanted)
+	if err != nil {
+		return payload{}, err
+	}
+	if problem == nil && !automatic && wanted.has("code") {
+		var code string
+		if code, problem = s.wantedCode(wanted, d.ID); problem == nil && len(d.Codes) > 0 && d.Codes[0].Code != code {
+			sketch.Codes = append([]*RedeemCode{{ID: d.Codes[0].ID, Code: code}}, d.Codes[1:]...)
 		}
 	}
-	if err := e.updateDiscount(id, func(d *Discount) {
-		d.Title, d.StartsAt, d.EndsAt, d.UsageLimit, d.OncePerCustomer = sketch.Title, sketch.StartsAt, sketch.EndsAt, sketch.UsageLimit, sketch.OncePerCustomer
-		d.Value, d.Gets, d.Minimum = sketch.Value, sketch.Gets, sketch.Minimum
-		if code != "" && len(d.Codes) > 0 && d.Codes[0].Code != code {
-			d.Codes = append([]*RedeemCode{{ID: d.Codes[0].ID, Code: code}}, d.Codes[1:]...)
-		}
-	}); err != nil {
+	if problem != nil {
+		return below(form.argument, problem)
+	}
+	if err := e.updateDiscount(id, func(d *Discount) { *d = sketch }); err != nil {
 		return unexpected(err, "INTERNAL_ERROR", "id")
 	}
-	return q.discountAnswer(d)
+	if err := e.metafieldInputs(d.GID(), wanted); err != nil {
+		return payload{}, err
+	}
+	return q.discountAnswer(d, form.answer)
 }
 
 // discountTurn makes a discount begin now where it does not hold, or end now.
@@ -311,15 +193,19 @@ func (q *query) discountTurn(in input, automatic, on bool) (payload, error) {
 	if err != nil {
 		return payload{}, err
 	}
+	answer := "codeDiscountNode"
+	if automatic {
+		answer = "automaticDiscountNode"
+	}
 	s := q.shop
-	e := s.begin()
+	e := q.begin()
 	defer e.end()
-	d, ok := s.findBasic(id, automatic)
+	d, ok := s.findDiscountOf(id, automatic)
 	if !ok {
 		return refuse(complaint("INVALID", "Discount does not exist", "id"))
 	}
 	if status := d.Status(e.now); (status == "ACTIVE") == on || status == "EXPIRED" && !on {
-		return q.discountAnswer(d)
+		return q.discountAnswer(d, answer)
 	}
 	err = e.updateDiscount(id, func(d *Discount) {
 		switch {
@@ -335,7 +221,7 @@ func (q *query) discountTurn(in input, automatic, on bool) (payload, error) {
 	if err != nil {
 		return unexpected(err, "INTERNAL_ERROR", "id")
 	}
-	return q.discountAnswer(d)
+	return q.discountAnswer(d, answer)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -381,9 +267,9 @@ func (q *query) codesAdd(in input) (payload, error) {
 		return refuse(complaint("TOO_MANY_ARGUMENTS", fmt.Sprintf("At most %d codes can be added at once", maxCodesAdded), "codes"))
 	}
 	s := q.shop
-	e := s.begin()
+	e := q.begin()
 	defer e.end()
-	d, ok := s.findBasic(id, false)
+	d, ok := s.findDiscountOf(id, false)
 	if !ok {
 		return refuse(complaint("INVALID", "Discount does not exist", "discountId"))
 	}
@@ -408,7 +294,7 @@ func (q *query) discountDelete(in input, automatic bool) (payload, error) {
 		return payload{}, err
 	}
 	q.shop.mu.RLock()
-	d, ok := q.shop.findBasic(id, automatic)
+	d, ok := q.shop.findDiscountOf(id, automatic)
 	q.shop.mu.RUnlock()
 	if !ok || q.shop.DeleteDiscount(id) != nil {
 		return refuse(complaint("INVALID", "Discount does not exist", "id"))

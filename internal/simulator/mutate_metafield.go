@@ -26,6 +26,8 @@ func ownerScope(owner string) string {
 	switch kind {
 	case typeProduct, typeVariant, typeCollection:
 		return "write_products"
+	case typeDiscountCode, typeDiscountAutomatic:
+		return "write_discounts"
 	}
 	return ""
 }

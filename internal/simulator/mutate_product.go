@@ -38,7 +38,7 @@ func (e *edit) metafieldInputs(owner string, in input) error {
 		if kind == "" {
 			kind = "single_line_text_field"
 		}
-		if _, err := e.setMetafield(owner, m.text("namespace"), m.text("key"), kind, m.text("value")); err != nil {
+		if _, err := e.setMetafield(owner, m.namespace(), m.text("key"), kind, m.text("value")); err != nil {
 			return err
 		}
 	}

@@ -44,10 +44,24 @@ func discountClasses(d *Discount) []string {
 	switch {
 	case d.Value.FreeShipping:
 		return []string{"SHIPPING"}
+	case len(d.Terms.Classes) > 0:
+		return d.Terms.Classes
 	case d.Gets.All || d.App():
 		return []string{"ORDER"}
 	}
 	return []string{"PRODUCT"}
+}
+
+// combinedClasses are the classes that a discount combines with, as searches call them.
+func combinedClasses(d *Discount) (out []string) {
+	for name, combines := range map[string]bool{
+		"order_discounts": d.Terms.CombinesWith.Order, "product_discounts": d.Terms.CombinesWith.Product, "shipping_discounts": d.Terms.CombinesWith.Shipping,
+	} {
+		if combines {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // searchTypes gives the words by which searches call a discount's type. The
@@ -98,11 +112,18 @@ var _ = define(fields{
 	"startsAt":                 of(func(d *Discount) any { return d.StartsAt }),
 	"endsAt":                   of(func(d *Discount) any { return moment(d.EndsAt) }),
 	"appliesOncePerCustomer":   of(func(d *Discount) any { return d.OncePerCustomer }),
-	"appliesOnOneTimePurchase": always(true),
-	"appliesOnSubscription":    always(false),
+	"appliesOnOneTimePurchase": of(func(d *Discount) any { return !d.Terms.AppliesOn.NotOnce }),
+	"appliesOnSubscription":    of(func(d *Discount) any { return d.Terms.AppliesOn.Subscription }),
+	"recurringCycleLimit":      of(func(d *Discount) any { return d.cycles() }),
+	"appDiscountType":          itself[*Discount]("AppDiscountType"),
 	"asyncUsageCount":          always(0),
-	"tags":                     always([]string{}),
-	"usesPerOrderLimit":        always(nil),
+	"tags":                     of(func(d *Discount) any { return append([]string{}, d.Terms.Tags...) }),
+	"usesPerOrderLimit": of(func(d *Discount) any {
+		if d.Terms.UsesPerOrder == 0 {
+			return nil
+		}
+		return d.Terms.UsesPerOrder
+	}),
 	"shareableUrls": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
 		out := []any{}
 		if len(d.Codes) > 0 {
@@ -110,12 +131,22 @@ var _ = define(fields{
 		}
 		return out, nil
 	}),
-	"maximumShippingPrice": always(nil),
-	"combinesWith":         itself[*Discount]("DiscountCombinesWith"),
-	"context":              itself[*Discount]("DiscountBuyerSelectionAll"),
-	"destinationSelection": itself[*Discount]("DiscountCountryAll"),
-	"customerGets":         itself[*Discount]("DiscountCustomerGets"),
-	"customerBuys":         itself[*Discount]("DiscountCustomerBuys"),
+	"maximumShippingPrice": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		if d.Terms.MaximumShipping == 0 {
+			return nil, nil
+		}
+		return q.money(d.Terms.MaximumShipping, q.shop.Currency), nil
+	}),
+	"combinesWith": itself[*Discount]("DiscountCombinesWith"),
+	"context":      itself[*Discount]("DiscountBuyerSelectionAll"),
+	"destinationSelection": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
+		if to := d.Terms.Destination; len(to.Countries) > 0 || to.RestOfWorld {
+			return q.object("DiscountCountries", to), nil
+		}
+		return q.object("DiscountCountryAll", d), nil
+	}),
+	"customerGets": itself[*Discount]("DiscountCustomerGets"),
+	"customerBuys": itself[*Discount]("DiscountCustomerBuys"),
 	"usageLimit": of(func(d *Discount) any {
 		if d.UsageLimit == 0 {
 			return nil
@@ -184,7 +215,22 @@ var _ = define(fields{
 }, "DiscountShareableUrl")
 
 var (
-	_ = define(fields{"orderDiscounts": always(false), "productDiscounts": always(false), "shippingDiscounts": always(false)}, "DiscountCombinesWith")
+	_ = define(fields{
+		"orderDiscounts":    of(func(d *Discount) any { return d.Terms.CombinesWith.Order }),
+		"productDiscounts":  of(func(d *Discount) any { return d.Terms.CombinesWith.Product }),
+		"shippingDiscounts": of(func(d *Discount) any { return d.Terms.CombinesWith.Shipping }),
+	}, "DiscountCombinesWith")
+	_ = define(fields{
+		"appKey":          of(func(d *Discount) any { return d.function().AppKey }),
+		"description":     always(nil),
+		"discountClasses": of(func(d *Discount) any { return discountClasses(d) }),
+		"functionId":      of(func(d *Discount) any { return d.function().ID }),
+		"title":           of(func(d *Discount) any { return d.function().Title }),
+	}, "AppDiscountType")
+	_ = define(fields{
+		"countries":          of(func(to Destination) any { return append([]string{}, to.Countries...) }),
+		"includeRestOfWorld": of(func(to Destination) any { return to.RestOfWorld }),
+	}, "DiscountCountries")
 	_ = define(fields{"all": always("ALL")}, "DiscountBuyerSelectionAll")
 	_ = define(fields{"allCountries": always(true)}, "DiscountCountryAll")
 )
@@ -200,8 +246,8 @@ var _ = define(fields{
 }, "DiscountMinimumSubtotal")
 
 var _ = define(fields{
-	"appliesOnOneTimePurchase": always(true),
-	"appliesOnSubscription":    always(false),
+	"appliesOnOneTimePurchase": of(func(d *Discount) any { return !d.Terms.AppliesOn.NotOnce }),
+	"appliesOnSubscription":    of(func(d *Discount) any { return d.Terms.AppliesOn.Subscription }),
 	"items":                    with(func(q *query, d *Discount, _ map[string]any) (any, error) { return q.items(d.Gets), nil }),
 	"value": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
 		if d.Bxgy() {
@@ -212,7 +258,9 @@ var _ = define(fields{
 }, "DiscountCustomerGets")
 
 var _ = define(fields{
-	"items": with(func(q *query, d *Discount, _ map[string]any) (any, error) { return q.items(d.Buys), nil }),
+	"isOneTimePurchase": of(func(d *Discount) any { return !d.Terms.BuysOn.NotOnce }),
+	"isSubscription":    of(func(d *Discount) any { return d.Terms.BuysOn.Subscription }),
+	"items":             with(func(q *query, d *Discount, _ map[string]any) (any, error) { return q.items(d.Buys), nil }),
 	"value": with(func(q *query, d *Discount, _ map[string]any) (any, error) {
 		if d.Minimum.Subtotal > 0 {
 			return q.object("DiscountPurchaseAmount", d), nil

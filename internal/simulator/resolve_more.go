@@ -27,7 +27,11 @@ func init() {
 			return small(q, args, typeMetafield, []*Metafield{}, func(m *Metafield) int64 { return m.ID })
 		},
 	}
-	extend(none, typeInstallation, typeLocation, typeOrder, typeMediaImage, "Image", "DiscountNode", typeDiscountCode, typeDiscountAutomatic)
+	extend(none, typeInstallation, typeLocation, typeOrder, typeMediaImage, "Image")
+	extend(fields{
+		"metafield":  metafieldOf(func(d *Discount) []*Metafield { return d.Metafields }),
+		"metafields": metafieldsOf(func(d *Discount) []*Metafield { return d.Metafields }),
+	}, "DiscountNode", typeDiscountCode, typeDiscountAutomatic)
 }
 
 // byMethod is a list of the discounts of one method.

@@ -350,7 +350,12 @@ var _ = define(fields{
 	"jsonValue":        of(jsonValue),
 	"createdAt":        of(func(m *Metafield) any { return m.CreatedAt }),
 	"updatedAt":        of(func(m *Metafield) any { return m.UpdatedAt }),
-	"ownerType":        of(func(m *Metafield) any { return strings.ToUpper(m.OwnerType) }),
+	"ownerType": of(func(m *Metafield) any {
+		if m.OwnerType == typeDiscountCode || m.OwnerType == typeDiscountAutomatic {
+			return "DISCOUNT"
+		}
+		return strings.ToUpper(m.OwnerType)
+	}),
 	"owner": with(func(q *query, m *Metafield, _ map[string]any) (any, error) {
 		return q.node(m.OwnerGID(), "owner")
 	}),

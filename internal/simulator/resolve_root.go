@@ -163,8 +163,8 @@ var (
 		filters: map[string]graph.Filter[*Discount]{
 			// Recorded: finds nothing here; codeDiscountNodeByCode does.
 			"code": graph.ByText(func(*Discount) []string { return nil }),
-			// Discounts here combine with none, are for all buyers, and have no tags and no uses.
-			"combines_with": graph.ByChoices(func(*Discount) []string { return nil }, "order_discounts", "product_discounts", "shipping_discounts"),
+			// Discounts here are for all buyers, and have no uses.
+			"combines_with": graph.ByChoices(combinedClasses, "order_discounts", "product_discounts", "shipping_discounts"),
 			"combines_with.product_discounts_with_tags_on_same_cart_line": graph.ByTexts(func(*Discount) []string { return nil }),
 			"context":        graph.ByChoice(func(*Discount) string { return "all" }, "all", "customer", "segment", "market"),
 			"created_at":     graph.ByTime(func(d *Discount) time.Time { return d.CreatedAt }),
@@ -177,7 +177,7 @@ var (
 			"method":         graph.ByChoice(discountMethod, "code", "automatic"),
 			"segment_ids":    graph.ByTexts(func(*Discount) []string { return nil }),
 			"starts_at":      graph.ByTime(func(d *Discount) time.Time { return d.StartsAt }),
-			"tag":            graph.ByTexts(func(*Discount) []string { return nil }),
+			"tag":            graph.ByTexts(func(d *Discount) []string { return d.Terms.Tags }),
 			"times_used":     graph.ByNumber(func(*Discount) int64 { return 0 }),
 			"title":          graph.ByText(func(d *Discount) []string { return []string{d.Title} }),
 			"type":           graph.ByChoices(searchTypes("bxgy"), "all", "all_with_app", "app", "bxgy", "fixed_amount", "free_shipping", "percentage"),
@@ -401,7 +401,11 @@ func (q *query) node(text, field string) (any, error) {
 		if m.OwnerType == typeShop {
 			return q.object(typeMetafield, m), nil
 		}
-		return guard("read_products", func() (any, error) { return q.object(typeMetafield, m), nil })
+		scope := "read_products"
+		if m.OwnerType == typeDiscountCode || m.OwnerType == typeDiscountAutomatic {
+			scope = "read_discounts"
+		}
+		return guard(scope, func() (any, error) { return q.object(typeMetafield, m), nil })
 	case typeSubscription:
 		return q.findSubscription(args)
 	}

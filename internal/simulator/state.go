@@ -395,6 +395,7 @@ func (l *loader) take(next line) error {
 		l.metafields(next.Collection.Metafields)
 	case next.Discount != nil:
 		l.shop.Discounts.load(next.Discount)
+		l.metafields(next.Discount.Metafields)
 	case next.Order != nil:
 		l.shop.Orders.load(next.Order)
 	case next.Event != nil:
