@@ -146,6 +146,45 @@ func TestARejectedSignatureIsProbablyTheCause(t *testing.T) {
 	}
 }
 
+// TestARejectionExplainsNoDeletionOfAnotherTime: anybody can send one that
+// claims the shop and the topic. One of when the product was still there, or
+// from long ago, says nothing of why a webhook is missing today.
+func TestARejectionExplainsNoDeletionOfAnotherTime(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		age  time.Duration // Before the deletion.
+		want mirror.Cause
+	}{
+		{"of two months ago", 60 * 24 * time.Hour, mirror.CauseNever},
+		{"of before the last full read", 2 * time.Hour, mirror.CauseNever},
+		{"of the time of the deletion", -time.Second, mirror.CauseRejected},
+		{"of long after it was found", -6 * time.Hour, mirror.CauseNever},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := still(t, 5)
+			b.loseWebhooks()
+			b.update(func(tx *store.Tx) error {
+				return tx.AddRejections([]store.Rejection{{At: mirror.At(time.Now().Add(-tt.age)), Shop: domain, Topic: "products/delete", WebhookID: "a stranger's", Digest: []byte{1}}})
+			})
+			p := b.firstProduct()
+			b.edit(b.shop.DeleteProduct(p.ID))
+			b.quiet()
+			found := false
+			for _, row := range b.pollLater() {
+				if row.Kind == mirror.KindProduct && row.ID == mirror.GID(p.GID()) {
+					found = true
+					if row.Cause != string(tt.want) {
+						t.Errorf("the lost deletion is put down to %q (%s), want %q", row.Cause, row.Note, tt.want)
+					}
+				}
+			}
+			if !found {
+				t.Error("the deletion is not in the report")
+			}
+		})
+	}
+}
+
 // TestADeletedProductsChildrenAreNamed: each with the cause of the product.
 func TestADeletedProductsChildrenAreNamed(t *testing.T) {
 	b := still(t, 5)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify"
@@ -21,6 +22,12 @@ const (
 	// since they are stored and not applied. There are none on a usual day.
 	waitingLimit = 5000
 	waitingBytes = 32 << 20
+
+	// retries is how long Shopify goes on sending what was refused, and a bit.
+	retries = 5 * time.Hour
+	// maxRejectionAge is from which age on a rejection explains nothing any more:
+	// whoever sends one can claim any shop and topic.
+	maxRejectionAge = 7 * 24 * time.Hour
 )
 
 func judged(e mirror.Evidence) (cause, note string) {
@@ -110,7 +117,7 @@ func (j *judge) loadWaiting() error {
 			w.named[id] = append(w.named[id], stored{d.Topic, asOf, reason})
 		}
 	}
-	rejections, err := j.tx.RejectedFor(j.shop, 0)
+	rejections, err := j.tx.RejectedFor(j.shop, mirror.At(j.Now().Add(-maxRejectionAge)))
 	for _, rejection := range rejections {
 		w.rejected[rejection.Topic] = append(w.rejected[rejection.Topic], rejection.At+mirror.Instant(j.shop.ClockOffsetMS))
 	}
@@ -130,23 +137,48 @@ func (w waiting) on(ids []mirror.GID, changed mirror.Instant) string {
 	return ""
 }
 
-// retries is how long Shopify goes on sending what was refused, and a bit.
-const retries = 5 * 60 * 60 * 1000
-
-// refused tells whether a rejection can have been of the record: one of the
-// topic, at its time, that no other record has taken for itself.
-func (w waiting) refused(topic string, subject mirror.GID, changed mirror.Instant) bool {
+// refused tells whether a rejection can have been of the record, which changed
+// in [from, to]: one of the topic, at its time, that no other record has taken
+// for itself.
+func (w waiting) refused(topic string, subject mirror.GID, from, to mirror.Instant) bool {
 	if w.used[topic] == nil {
 		w.used[topic] = map[int]mirror.GID{}
 	}
 	for i, at := range w.rejected[topic] {
-		fits := changed == 0 || at >= changed && at <= changed+retries
+		fits := at >= from && at <= to.Add(retries)
 		if taken, isTaken := w.used[topic][i]; fits && (!isTaken || taken == subject) {
 			w.used[topic][i] = subject
 			return true
 		}
 	}
 	return false
+}
+
+// thereAt is when each record that the shop has no more was last known to be
+// there: then it was read or told of, or a complete read did not miss it.
+func (j *judge) thereAt(rows []store.DriftRow) (map[mirror.Key]mirror.Instant, error) {
+	var gone []mirror.Key
+	verified, there := map[string]mirror.Instant{}, map[mirror.Key]mirror.Instant{}
+	for _, row := range rows {
+		if row.Class != ClassUndeleted {
+			continue
+		}
+		gone = append(gone, row.Key())
+		at, asked := verified[row.Type]
+		if !asked {
+			var err error
+			if at, err = j.tx.VerifiedAt(j.shop.ID, row.Type); err != nil {
+				return nil, err
+			}
+			verified[row.Type] = at
+		}
+		there[row.Key()] = at
+	}
+	known, err := j.tx.LoadRecords(j.shop.ID, gone)
+	for key, record := range known {
+		there[key] = max(there[key], record.State.Seen, record.State.ReadAt, record.State.AsOf)
+	}
+	return there, err
 }
 
 // subject is the record that the webhooks of a row's kind name.
@@ -168,6 +200,10 @@ func (j *judge) batch(rows []store.DriftRow, hanging bool) error {
 	if err != nil {
 		return err
 	}
+	there, err := j.thereAt(rows)
+	if err != nil {
+		return err
+	}
 	about := &ties{}
 	if hanging {
 		if about, err = j.ties(rows); err != nil {
@@ -177,7 +213,7 @@ func (j *judge) batch(rows []store.DriftRow, hanging bool) error {
 	for i := range rows {
 		row := &rows[i]
 		if row.Cause == "" || hanging {
-			e, err := j.evidence(*row, told, about)
+			e, err := j.evidence(*row, told, about, there[row.Key()])
 			if err != nil {
 				return err
 			}
@@ -207,8 +243,9 @@ func (j *judge) told(rows []store.DriftRow) (map[mirror.GID][]store.Entry, error
 	return told, err
 }
 
-// evidence gathers what is known of a row for mirror.Judge.
-func (j *judge) evidence(row store.DriftRow, told map[mirror.GID][]store.Entry, about *ties) (mirror.Evidence, error) {
+// evidence gathers what is known of a row for mirror.Judge. A record that is
+// deleted was last known to be there at that moment.
+func (j *judge) evidence(row store.DriftRow, told map[mirror.GID][]store.Entry, about *ties, there mirror.Instant) (mirror.Evidence, error) {
 	var diffs []mirror.FieldDiff
 	if err := json.Unmarshal(row.Fields, &diffs); err != nil {
 		return mirror.Evidence{}, fmt.Errorf("fields of %s: %w", row.Key(), err)
@@ -260,7 +297,11 @@ func (j *judge) evidence(row store.DriftRow, told map[mirror.GID][]store.Entry, 
 		}
 	}
 	e.Waiting = j.waiting.on(ids, e.Changed)
-	e.Rejected = j.waiting.refused(topic, subject(row), e.Changed)
+	from, to := e.Changed, e.Changed
+	if e.Changed == 0 { // Nothing tells the time of a deletion but that it lies between.
+		from, to = max(there, row.ReadAt), row.FoundAt
+	}
+	e.Rejected = j.waiting.refused(topic, subject(row), from, to)
 	return e, nil
 }
 
