@@ -223,45 +223,6 @@ func (b *Inbox) apply(ctx context.Context, shop int64, deliveries []store.Delive
 	return nil
 }
 
-// lateBy is from which delay on a webhook may correct a poll's report: nearly
-// all come within seconds, and cost no look at it.
-const lateBy = 30 * time.Second
-
-// cameLate corrects the report of the shop's newest poll, where it said of a
-// webhook that it never came and here it is: what it told of was true before the
-// poll looked.
-func cameLate(tx *store.Tx, batch Batch) error {
-	from, asked := 0, 0
-	for _, told := range batch.Told {
-		observations, demands := batch.Observations[from:from+told.Observations], batch.Demands[asked:asked+told.Demands]
-		from, asked = from+told.Observations, asked+told.Demands
-		if told.Heard < told.AsOf.Add(lateBy) {
-			continue
-		}
-		poll, err := tx.LastPoll(batch.Shop)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if told.AsOf > poll.StartedAt || told.Heard < poll.StartedAt {
-			continue
-		}
-		var ids []mirror.GID
-		for _, o := range observations {
-			ids = append(ids, o.Key.ID)
-		}
-		for _, d := range demands {
-			ids = append(ids, d.ID)
-		}
-		if err := tx.CameLate(poll.ID, told.Topic, ids, told.AsOf, told.Heard); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // add appends what a webhook teaches.
 func (b *Batch) add(d store.Delivery, learned Learned) {
 	b.Observations = append(b.Observations, learned.Observations...)

@@ -119,6 +119,80 @@ func TestAWebhookAfterThePollCorrectsTheReport(t *testing.T) {
 	}
 }
 
+// hold takes the shop's webhooks of a topic that were not applied yet out of
+// the inbox, for they are under way still, and drops all others.
+func (b *bench) hold(topic string) []store.Delivery {
+	b.t.Helper()
+	b.quiet()
+	var held []store.Delivery
+	b.update(func(tx *store.Tx) (err error) {
+		held, err = tx.Deliveries(store.DeliveryFilter{Shop: b.row.ID, States: []string{store.DeliveryNew}, Topic: topic}, 10, 1<<20)
+		if err == nil {
+			_, err = tx.SQL().ExecContext(b.t.Context(), `DELETE FROM inbox WHERE state = 'new'`)
+		}
+		return err
+	})
+	if len(held) == 0 {
+		b.t.Fatalf("no %s came", topic)
+	}
+	return held
+}
+
+// comeLate lets held webhooks come an hour after they were triggered.
+func (b *bench) comeLate(held []store.Delivery) {
+	b.t.Helper()
+	for i := range held {
+		held[i].ReceivedAt = held[i].TriggeredAt.Add(time.Hour)
+	}
+	b.update(func(tx *store.Tx) error { return tx.AddDeliveries(held) })
+	b.hear()
+}
+
+// TestOnlyWordOfADeletionMakesALostDeletionLate: a late webhook of the product
+// that tells of something else does not, and neither does it count as one of
+// those that were missed.
+func TestOnlyWordOfADeletionMakesALostDeletionLate(t *testing.T) {
+	b := still(t, 5)
+	id := b.rename("Hours later")
+	renamed := b.hold("products/update")
+	b.edit(b.shop.DeleteProduct(b.firstProduct().ID))
+	deleted := b.hold("products/delete")
+	b.pollLater()
+	check := func(when string, cause mirror.Cause, missed int64) {
+		t.Helper()
+		b.view(func(tx *store.Tx) error {
+			run, err := tx.LastPoll(b.row.ID)
+			if err != nil {
+				return err
+			}
+			rows, err := tx.Drift(run.ID, 100)
+			if err != nil {
+				return err
+			}
+			found := false
+			for _, row := range rows {
+				if row.ID == id && row.Kind == mirror.KindProduct || row.Via == id {
+					found = true
+					if row.Cause != string(cause) {
+						t.Errorf("%s: the deletion of %s %s is put down to %q (%s), want %q", when, row.Kind, row.ID, row.Cause, row.Note, cause)
+					}
+				}
+			}
+			topics, err := tx.TopicsOf(run.ID)
+			at := slices.IndexFunc(topics, func(topic store.RunTopic) bool { return topic.Topic == "products/delete" })
+			if !found || at < 0 || topics[at].Missed != missed {
+				t.Errorf("%s: found %v, by topic %+v, want %d of products/delete missed", when, found, topics, missed)
+			}
+			return err
+		})
+	}
+	check("before any came", mirror.CauseNever, 1)
+	b.comeLate(renamed)
+	check("after products/update", mirror.CauseNever, 1)
+	b.comeLate(deleted)
+	check("after products/delete", mirror.CauseLate, 0)
+}
+
 func TestAQuarantinedWebhookIsNotApplied(t *testing.T) {
 	b := still(t, 5)
 	id := b.rename("Set aside")

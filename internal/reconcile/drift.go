@@ -13,10 +13,10 @@ import (
 
 // Classes of drift.
 const (
-	ClassMissing   = "missing"
-	ClassStale     = "stale"
-	ClassWrong     = "wrong"
-	ClassUndeleted = "undeleted"
+	ClassMissing   = store.DriftMissing
+	ClassStale     = store.DriftStale
+	ClassWrong     = store.DriftWrong
+	ClassUndeleted = store.DriftUndeleted
 )
 
 // applyNoting applies what a full read found and, where that is a poll, stores
@@ -301,7 +301,7 @@ func driftOf(step apply.Step, start mirror.Instant) (row store.DriftRow, ok bool
 	case found.Updated == before.Updated && mirror.DigestOf(found.Content) != before.Digest:
 		class = ClassWrong
 	default:
-		return row, false, nil // The same, or the copy is ahead: see Poller.correct.
+		return row, false, nil // The same, or the copy is ahead: see reading.correct.
 	}
 	if row, err = driftRow(step.Key, class, known, found.Content); err != nil {
 		return row, false, err

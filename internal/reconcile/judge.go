@@ -181,16 +181,6 @@ func (j *judge) thereAt(rows []store.DriftRow) (map[mirror.Key]mirror.Instant, e
 	return there, err
 }
 
-// subject is the record that the webhooks of a row's kind name.
-func subject(row store.DriftRow) mirror.GID {
-	switch row.Kind {
-	case mirror.KindProductVariant, mirror.KindProductVariantDerived, mirror.KindMetafield:
-		return row.Parent
-	default:
-		return row.ID
-	}
-}
-
 // batch judges some rows, which all hang on others or all do not.
 func (j *judge) batch(rows []store.DriftRow, hanging bool) error {
 	if len(rows) == 0 {
@@ -230,7 +220,7 @@ func (j *judge) told(rows []store.DriftRow) (map[mirror.GID][]store.Entry, error
 	ids := map[mirror.GID]bool{}
 	since := mirror.Instant(0)
 	for i, row := range rows {
-		ids[row.ID], ids[subject(row)] = true, true
+		ids[row.ID], ids[row.Subject()] = true, true
 		if i == 0 || row.ChangedAt < since {
 			since = row.ChangedAt
 		}
@@ -271,12 +261,12 @@ func (j *judge) evidence(row store.DriftRow, told map[mirror.GID][]store.Entry, 
 			e.Changed = about.changed(row)
 		}
 	}
-	topic := mirror.Carrier(row.Kind, e.New, e.Deleted)
+	topic := row.Topic()
 	if topic == "" {
 		topic = mirror.Carrier(mirror.KindProduct, false, false)
 	}
 	ids := []mirror.GID{row.ID}
-	if s := subject(row); s != row.ID {
+	if s := row.Subject(); s != row.ID {
 		ids = append(ids, s)
 	}
 	for _, id := range ids {
@@ -301,7 +291,7 @@ func (j *judge) evidence(row store.DriftRow, told map[mirror.GID][]store.Entry, 
 	if e.Changed == 0 { // Nothing tells the time of a deletion but that it lies between.
 		from, to = max(there, row.ReadAt), row.FoundAt
 	}
-	e.Rejected = j.waiting.refused(topic, subject(row), from, to)
+	e.Rejected = j.waiting.refused(topic, row.Subject(), from, to)
 	return e, nil
 }
 
@@ -525,7 +515,7 @@ func (j *judge) miss(row store.DriftRow) {
 	if row.Cause != string(mirror.CauseNever) || row.Via != "" {
 		return
 	}
-	topic := mirror.Carrier(row.Kind, row.Class == ClassMissing, row.Class == ClassUndeleted)
+	topic := row.Topic()
 	if topic == "" {
 		return
 	}

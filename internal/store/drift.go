@@ -6,12 +6,20 @@ import (
 	"stockroom/internal/mirror"
 )
 
+// Classes of drift, as readers saw it.
+const (
+	DriftMissing   = "missing"
+	DriftStale     = "stale"
+	DriftWrong     = "wrong"
+	DriftUndeleted = "undeleted"
+)
+
 // DriftRow is a record that a run found to differ from the shop.
 type DriftRow struct {
 	Type   string
 	ID     mirror.GID
 	Kind   mirror.Kind
-	Class  string // missing, stale, wrong or undeleted.
+	Class  string
 	Fields []byte // JSON list of mirror.FieldDiff.
 
 	// What its cause is judged by.
@@ -21,12 +29,28 @@ type DriftRow struct {
 	FoundAt      mirror.Instant // When the run saw it.
 	ReadAt       mirror.Instant // When what the copy said was last read from the shop; zero for never.
 
-	Cause string // Of package reconcile; empty in runs of before it was judged.
+	Cause string // A mirror.Cause; empty where the run was not judged.
 	Note  string // What there is to say to the cause.
 }
 
 // Key names the drifted record.
 func (r DriftRow) Key() mirror.Key { return mirror.Key{Kind: r.Kind, ID: r.ID} }
+
+// Subject is the record that the webhooks of the row's kind name.
+func (r DriftRow) Subject() mirror.GID {
+	switch r.Kind {
+	case mirror.KindProductVariant, mirror.KindProductVariantDerived, mirror.KindMetafield:
+		return r.Parent
+	default:
+		return r.ID
+	}
+}
+
+// Topic is that of the webhook that was due for the row; empty where none is,
+// or only together with another record.
+func (r DriftRow) Topic() string {
+	return mirror.Carrier(r.Kind, r.Class == DriftMissing, r.Class == DriftUndeleted)
+}
 
 const driftColumns = `type, id, kind, class, fields, parent, link, via, changed_at, found_at, read_at, cause, note`
 
@@ -144,21 +168,29 @@ func (t *Tx) countDrift(query string, run int64) (map[[2]string]int64, error) {
 	return counts, err
 }
 
-// CameLate corrects a run's report by a webhook that came after it: rows of the
-// ids, and what follows from them, that had changed by asOf and were put down to
-// a webhook that never came, were delivered late.
-func (t *Tx) CameLate(run int64, topic string, ids []mirror.GID, asOf, heard mirror.Instant) error {
-	var changed int64
-	err := chunks(ids, 3, func(part []mirror.GID) error {
-		args := []any{mirror.CauseLate, fmt.Sprintf("%s of %v came at %v, after the poll had ended", topic, asOf, heard), run, mirror.CauseNever, asOf}
-		args = append(append(append(args, anys(part)...), anys(part)...), anys(part)...)
-		n, err := t.exec(`UPDATE drift SET cause = $1, note = $2 WHERE run_id = $3 AND cause = $4 AND changed_at <= $5
-			AND (id IN `+in(6, len(part))+` OR parent IN `+in(6+len(part), len(part))+` OR via IN `+in(6+2*len(part), len(part))+`)`, args...)
-		changed += n
+// DriftThrough finds a run's drifted rows that one of these ids hid or showed.
+func (t *Tx) DriftThrough(run int64, ids []mirror.GID) ([]DriftRow, error) {
+	var all []DriftRow
+	err := chunks(ids, 1, func(part []mirror.GID) error {
+		rows, err := list(t, `SELECT `+driftColumns+` FROM drift WHERE run_id = $1 AND via IN `+in(2, len(part)), append([]any{run}, anys(part)...), scanDrift)
+		all = append(all, rows...)
 		return err
 	})
-	if err == nil && changed > 0 {
-		_, err = t.exec(`UPDATE run_topics SET missed = missed - 1, received = received + 1 WHERE run_id = $1 AND topic = $2 AND missed > 0`, run, topic)
+	if err != nil {
+		return nil, fmt.Errorf("find drift through %d records: %w", len(ids), err)
+	}
+	return all, nil
+}
+
+// TopicCameLate corrects what a run proves of topics: one webhook of the topic
+// came after all, and so many of each topic are missed no more.
+func (t *Tx) TopicCameLate(run int64, topic string, noMore map[string]int) error {
+	_, err := t.exec(`INSERT INTO run_topics (run_id, topic, received, missed) VALUES ($1, $2, 1, 0)
+		ON CONFLICT (run_id, topic) DO UPDATE SET received = run_topics.received + 1`, run, topic)
+	for due, n := range noMore {
+		if err == nil {
+			_, err = t.exec(`UPDATE run_topics SET missed = missed - $1 WHERE run_id = $2 AND topic = $3 AND missed >= $1`, n, run, due)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("note a late webhook in run %d: %w", run, err)
