@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
 	"stockroom/internal/app"
 	"stockroom/internal/config"
 	"stockroom/internal/query"
+	"stockroom/internal/reconcile"
 )
 
 type whyCommand struct {
@@ -36,13 +38,15 @@ func (c *whyCommand) Run(e *env) error {
 	if c.JSON {
 		return printJSON(e.stdout, life)
 	}
-	printLife(e, life)
-	return nil
+	return printLife(e, life)
 }
 
-func printLife(e *env, life query.Life) {
+func printLife(e *env, life query.Life) error {
 	say := func(format string, args ...any) { fmt.Fprintf(e.stdout, format+"\n", args...) }
 	say("%s of %s", life.ID, life.Shop)
+	if len(life.Others) > 0 {
+		say("  The SKU is that of others, too; ask for them by their ids: %s", life.Others)
+	}
 	if len(life.Records) == 0 {
 		say("  The copy never heard of it.")
 	}
@@ -53,8 +57,18 @@ func printLife(e *env, life query.Life) {
 			state = "not shown: deleted " + when(r.DeletedAt)
 		case !r.Visible:
 			state = "hidden: what it belongs to is not shown, or holds it no more"
+			if r.Parent != "" {
+				state += "; see " + string(r.Parent)
+			}
 		}
 		say("\n%s: %s; updatedAt %s, known to be so %s, last read by id %s", r.Record, state, when(r.UpdatedAt), when(r.AsOf), when(r.ReadAt))
+		if r.Evidence != nil {
+			var evidence reconcile.Evidence
+			if err := json.Unmarshal(r.Evidence, &evidence); err != nil {
+				return fmt.Errorf("why %s %s was taken for deleted: %w", r.Record, life.ID, err)
+			}
+			fmt.Fprint(e.stdout, evidence.Text())
+		}
 		for _, f := range r.Fields {
 			by := "before its history begins"
 			if f.SetBy != nil {
@@ -96,6 +110,7 @@ func printLife(e *env, life query.Life) {
 			}
 		}
 	}
+	return nil
 }
 
 func eventText(e query.Event) string {

@@ -45,9 +45,9 @@ func (a *App) ask(ctx context.Context, shop store.Shop, life query.Life, now *qu
 		answered[o.Key] = o.Content
 	}
 	now.Gone = true
-	copied := map[mirror.Key][]byte{}
+	copied := map[mirror.Key][]byte{} // What readers see: a wrongly hidden record is just what is asked about.
 	for _, part := range life.Records {
-		if part.Shown {
+		if part.Visible {
 			copied[part.Key] = part.Content
 		}
 	}

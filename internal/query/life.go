@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,9 +17,10 @@ import (
 type Life struct {
 	Shop    string       `json:"shop"`
 	ID      mirror.GID   `json:"id"`
-	Records []LifeRecord `json:"records"` // Its parts: see docs/records.md. Empty where the copy never heard of it.
-	History []Event      `json:"history"` // The newest first.
-	Owed    bool         `json:"owed"`    // A read of it by id is owed.
+	Others  []mirror.GID `json:"others,omitempty"` // Variants that bear the SKU which was asked for, too.
+	Records []LifeRecord `json:"records"`          // Its parts: see docs/records.md. Empty where the copy never heard of it.
+	History []Event      `json:"history"`          // The newest first.
+	Owed    bool         `json:"owed"`             // A read of it by id is owed.
 
 	// Now is what Shopify says at this moment; nil where it was not asked.
 	Now *LifeNow `json:"now"`
@@ -28,8 +30,9 @@ type Life struct {
 type LifeRecord struct {
 	Key       mirror.Key  `json:"-"`
 	Record    mirror.Kind `json:"record"`
-	Shown     bool        `json:"shown"`   // By its own marks.
-	Visible   bool        `json:"visible"` // To readers: its parents and sets show it, too.
+	Parent    mirror.GID  `json:"parent,omitempty"` // What it belongs to; empty for what stands alone.
+	Shown     bool        `json:"shown"`            // By its own marks.
+	Visible   bool        `json:"visible"`          // To readers: its parents and sets show it, too.
 	UpdatedAt mirror.Time `json:"updated_at"`
 	AsOf      mirror.Time `json:"as_of"`      // When the content was last known to be so.
 	ReadAt    mirror.Time `json:"read_at"`    // The last read by id that found it.
@@ -37,8 +40,11 @@ type LifeRecord struct {
 	DeletedAt mirror.Time `json:"deleted_at"` // The last word that it was deleted.
 	Fields    []LifeField `json:"fields"`
 
-	Content []byte     `json:"-"`
-	Parent  mirror.GID `json:"-"`
+	// Evidence is what decided that it was deleted, where reads by id did: a
+	// reconcile.Evidence. Nil otherwise, and for what is shown.
+	Evidence json.RawMessage `json:"evidence,omitempty"`
+
+	Content []byte `json:"-"`
 }
 
 // LifeField is a value, and what last set it.
@@ -84,21 +90,21 @@ func (r *Reader) Life(ctx context.Context, shop store.Shop, what string) (Life, 
 	life := Life{Shop: shop.Domain, Records: []LifeRecord{}, History: []Event{}}
 	err := r.view(ctx, shop, "life", func(tx *store.Tx) error {
 		in := reader{tx, shop, r.shopNow(shop)}
-		id, err := in.named(what)
+		ids, err := in.named(what)
 		if err != nil {
 			return err
 		}
-		life.ID = id
-		if life.ID == "" {
-			return &Error{NotFound, fmt.Sprintf("%s has no variant with the SKU %q", shop.Domain, what), "name an object by its SKU or its global id, such as gid://shopify/Product/1"}
+		if len(ids) == 0 {
+			return &Error{NotFound, fmt.Sprintf("the copy of %s shows no variant with the SKU %q", shop.Domain, what), "name an object by its SKU or its global id, such as gid://shopify/Product/1; one that the copy does not show by its id alone"}
 		}
+		life.ID, life.Others = ids[0], ids[1:]
 		return in.life(&life)
 	})
 	return life, err
 }
 
-// named finds the id that records are kept under.
-func (r reader) named(what string) (mirror.GID, error) {
+// named finds the id that records are kept under; of variants with a SKU, each one's.
+func (r reader) named(what string) ([]mirror.GID, error) {
 	id := mirror.GID(what)
 	if id.Object() == "InventoryLevel" { // Kept by item and location.
 		_, item, _ := strings.Cut(what, "inventory_item_id=")
@@ -108,29 +114,38 @@ func (r reader) named(what string) (mirror.GID, error) {
 		for _, row := range levels[of] {
 			level, err := decode[*mirror.InventoryLevel](mirror.KindInventoryLevel, row)
 			if err != nil {
-				return "", err
+				return nil, err
 			}
 			if level.LevelGID == id {
-				return row.ID, nil
+				return []mirror.GID{row.ID}, nil
 			}
 		}
 		if err == nil {
 			err = &Error{NotFound, fmt.Sprintf("the copy has no stock %s", what), "name it by its item and the location's number: gid://shopify/InventoryItem/1@2"}
 		}
-		return "", err
+		return nil, err
 	}
 	if id.Object() != "" {
-		return id, nil
+		return []mirror.GID{id}, nil
 	}
 	items, err := r.itemsBySKU(what)
 	if err != nil || len(items) == 0 {
-		return "", err
+		return nil, err
 	}
-	variants, err := r.tx.ShownByLink(r.shop.ID, mirror.KindProductVariant, items[:1])
-	for _, row := range variants[items[0]] {
-		return row.ID, err
+	variants, err := r.tx.ShownByLink(r.shop.ID, mirror.KindProductVariant, items)
+	if err != nil {
+		return nil, err
 	}
-	return "", err
+	var rows []store.Row
+	for _, item := range items {
+		rows = append(rows, variants[item]...)
+	}
+	rows, err = r.tx.Visible(r.shop.ID, mirror.KindProductVariant, rows) // One that is gone may name the item still.
+	ids := make([]mirror.GID, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	return ids, err
 }
 
 // life fills what the copy knows of life.ID.
@@ -168,6 +183,13 @@ func (r reader) life(life *Life) error {
 		at := func(i mirror.Instant) mirror.Time { return mirror.TimeOf(i.Time()) }
 		part := LifeRecord{Key: key, Record: key.Kind, Shown: s.Shown(mirror.InfoOf(key.Kind)), Visible: len(visible) > 0, UpdatedAt: at(s.Updated), AsOf: at(s.AsOf),
 			ReadAt: at(s.Seen), HeardAt: at(s.Heard), DeletedAt: at(s.Dead), Fields: []LifeField{}, Content: s.Content, Parent: s.Parent}
+		if !part.Shown {
+			tombstone, err := r.tx.TombstoneOf(r.shop.ID, key)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			part.Evidence = tombstone.Evidence
+		}
 		diffs, err := mirror.Compare(nil, s.Content) // All fields.
 		if err != nil {
 			return err

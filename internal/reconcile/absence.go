@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"stockroom/internal/apply"
@@ -59,6 +60,24 @@ type Evidence struct {
 	ReadStart time.Time `json:"read_start"` // On Shopify's clock, as are all moments here.
 	Heard     time.Time `json:"heard"`      // The last word of it until then.
 	Nulls     []Null    `json:"nulls"`
+}
+
+// Text writes the evidence for people, indented lines.
+func (e Evidence) Text() string {
+	var out strings.Builder
+	if e.ReadStart.IsZero() { // A read that was owed.
+		fmt.Fprintf(&out, "    was taken for deleted when a read by id was owed; last heard of %s\n", stamp(e.Heard))
+	} else {
+		fmt.Fprintf(&out, "    was taken for deleted since %s of %s lacked it; last heard of %s\n", e.Read, stamp(e.ReadStart), stamp(e.Heard))
+	}
+	for _, null := range e.Nulls {
+		witness := "the shop's list being empty"
+		if null.Witness != "" {
+			witness = string(null.Witness) + " answering beside it"
+		}
+		fmt.Fprintf(&out, "    null by id at %s, %s\n", stamp(null.At), witness)
+	}
+	return out.String()
 }
 
 // Null is one read by id that did not find it.

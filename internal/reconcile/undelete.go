@@ -68,19 +68,8 @@ func (r UndeleteReport) Text() string {
 			fmt.Fprintf(&out, ": %s", u.Detail)
 		}
 		out.WriteByte('\n')
-		if e := u.Evidence; e != nil {
-			if e.ReadStart.IsZero() { // A read that was owed.
-				fmt.Fprintf(&out, "    was taken for deleted when a read by id was owed; last heard of %s\n", stamp(e.Heard))
-			} else {
-				fmt.Fprintf(&out, "    was taken for deleted since %s of %s lacked it; last heard of %s\n", e.Read, stamp(e.ReadStart), stamp(e.Heard))
-			}
-			for _, null := range e.Nulls {
-				witness := "the shop's list being empty"
-				if null.Witness != "" {
-					witness = string(null.Witness) + " answering beside it"
-				}
-				fmt.Fprintf(&out, "    null by id at %s, %s\n", stamp(null.At), witness)
-			}
+		if u.Evidence != nil {
+			out.WriteString(u.Evidence.Text())
 		}
 	}
 	return out.String()
