@@ -78,7 +78,15 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 			keys = append(keys, o.Key)
 		}
 	}
-	records, err := tx.LoadRecords(batch.Shop, keys)
+	wanted := slices.Clone(keys)
+	for _, d := range batch.Demands {
+		if key := demanded(d); d.Updated != 0 {
+			if _, known := at[key]; !known {
+				wanted = append(wanted, key)
+			}
+		}
+	}
+	records, err := tx.LoadRecords(batch.Shop, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
 	}
@@ -92,11 +100,16 @@ func Apply(tx *store.Tx, batch Batch, now mirror.Instant) ([]Step, error) {
 	}
 
 	demands := slices.Clone(batch.Demands)
+	for i, d := range demands {
+		if d.Updated != 0 && records[demanded(d)].State.RefutesUpdated(d.Updated) {
+			demands[i].Updated = 0 // No read would ever reach it.
+		}
+	}
 	excepted := map[mirror.Key]bool{}
 	story := newStory(batch, now)
 	for i, o := range batch.Observations {
 		step := &steps[at[o.Key]]
-		if o.FromFuture() {
+		if o.FromFuture() || step.After.Refutes(o) {
 			demands = append(demands, demandFor(o.Key, o.Parent, o.Heard, mirror.TieDelay))
 			continue
 		}
@@ -187,6 +200,11 @@ func actionOf(info *mirror.KindInfo, step Step) string {
 	default:
 		return ""
 	}
+}
+
+// demanded is the record whose updatedAt a demand names.
+func demanded(d mirror.Demand) mirror.Key {
+	return mirror.Key{Kind: mirror.KindOfRead(d.Read), ID: d.ID}
 }
 
 // demandFor asks for the read by id that answers for a record.

@@ -114,6 +114,12 @@ type State struct {
 	WebhookAt Instant
 	WebhookLo Digest
 	WebhookHi Digest
+
+	// A webhook that claims an updatedAt in (RefutedFrom, RefutedTo] is not
+	// believed: the shop itself showed an earlier one after that. Both are zero
+	// until Correct sets the record back. See Refutes.
+	RefutedFrom Instant
+	RefutedTo   Instant
 }
 
 // Shown reports whether readers see the record, as far as it alone decides.
@@ -242,11 +248,26 @@ func outcome(info *KindInfo, before, after State, o Observation) Outcome {
 	}
 }
 
+// Refutes reports an observation that must not be merged, for the record was
+// set back from what it claims: the same webhook sent or fed through again, or
+// another one like it. Its record is read by id instead, so that even a shop that
+// showed an old state for long loses nothing. Reads are always believed.
+func (s State) Refutes(o Observation) bool {
+	return o.Source == FromWebhook && s.RefutesUpdated(o.Updated)
+}
+
+// RefutesUpdated reports an updatedAt that the shop never had, as far as is
+// known: no read will ever reach it.
+func (s State) RefutesUpdated(updated Instant) bool {
+	return updated > s.RefutedFrom && updated <= s.RefutedTo
+}
+
 // Correct sets the content back to what the shop says, where the copy is ahead
 // of it. It stands outside the merge, since the merge only moves forward: the
 // poll alone calls it, after two reads by id at least CorrectGap apart, both
 // at least CorrectAge past the content's asOf, showed the same lower updatedAt.
-// It returns an error when the evidence does not suffice.
+// The state remembers what was refuted, since the webhook that said so may come
+// again. It returns an error when the evidence does not suffice.
 func Correct(s State, first, second Observation) (State, error) {
 	switch {
 	case first.Key != second.Key:
@@ -261,6 +282,10 @@ func Correct(s State, first, second Observation) (State, error) {
 	corrected := State{Dead: s.Dead, Seen: s.Seen, Heard: s.Heard}
 	corrected, _ = Merge(corrected, first)
 	corrected, _ = Merge(corrected, second)
+	corrected.RefutedFrom, corrected.RefutedTo = corrected.Updated, max(s.RefutedTo, s.Updated)
+	if s.RefutedTo != 0 { // Two refuted stretches become one: what lies between is older than both reads.
+		corrected.RefutedFrom = min(s.RefutedFrom, corrected.Updated)
+	}
 	return corrected, nil
 }
 

@@ -250,3 +250,37 @@ func TestCorrect(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatWasSetBackIsRefuted: by a webhook alone, whose body claims a version
+// that the shop did not have, and for as long as the record is kept.
+func TestWhatWasSetBackIsRefuted(t *testing.T) {
+	ahead, _ := fold(mirror.State{}, seen(mirror.FromWebhook, "b", 100, 100))
+	s, err := mirror.Correct(ahead, seen(mirror.FromID, "a", 50, 2000), seen(mirror.FromID, "a", 50, 2006))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _ := fold(s, seen(mirror.FromWebhook, "z", 200, 3000))
+	if again, err = mirror.Correct(again, seen(mirror.FromID, "y", 150, 5000), seen(mirror.FromID, "y", 150, 5006)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		state mirror.State
+		o     mirror.Observation
+		want  bool
+	}{
+		{"the webhook itself", s, seen(mirror.FromWebhook, "b", 100, 100), true},
+		{"one like it", s, seen(mirror.FromWebhook, "c", 51, 3000), true},
+		{"what the reads showed", s, seen(mirror.FromWebhook, "a", 50, 50), false},
+		{"what is later than it", s, seen(mirror.FromWebhook, "d", 101, 3000), false},
+		{"a read", s, seen(mirror.FromID, "b", 100, 3000), false},
+		{"a page", s, seen(mirror.FromPage, "b", 100, 3000), false},
+		{"before anything was set back", ahead, seen(mirror.FromWebhook, "b", 100, 100), false},
+		{"the first, after a second was set back", again, seen(mirror.FromWebhook, "b", 100, 100), true},
+		{"the second", again, seen(mirror.FromWebhook, "z", 200, 3000), true},
+	} {
+		if got := tt.state.Refutes(tt.o); got != tt.want {
+			t.Errorf("%s: refuted %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

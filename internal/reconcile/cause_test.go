@@ -1,6 +1,8 @@
 package reconcile_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -354,4 +356,64 @@ func TestReplayChangesNothingThatIsRight(t *testing.T) {
 	}
 	b.settleAll()
 	b.mustBeExact("after the replay")
+}
+
+// TestAReplayLeavesWhatAPollSetBack: the body that came claims a later time than
+// the shop itself shows, the poll sets the record back, and neither a replay nor
+// another sending of the same body brings it back, or owes a read that never can be made.
+func TestAReplayLeavesWhatAPollSetBack(t *testing.T) {
+	b := still(t, 5)
+	id := b.rename("Told")
+	held := b.hold("products/update")
+	for i := range held {
+		var body map[string]any
+		decoder := json.NewDecoder(bytes.NewReader(held[i].Body))
+		decoder.UseNumber()
+		if err := decoder.Decode(&body); err != nil {
+			t.Fatal(err)
+		}
+		body["updated_at"], body["title"] = time.Now().Add(3*time.Second).UTC().Format(time.RFC3339), "Never so"
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held[i].Body = text
+		held[i].TriggeredAt = held[i].TriggeredAt.Add(-mirror.CorrectAge - time.Minute)
+	}
+	b.update(func(tx *store.Tx) error { return tx.AddDeliveries(held) })
+	b.hear()
+	if b.compare().Exact() {
+		t.Fatal("the false webhook was not believed: the test proves nothing")
+	}
+	b.mustRun("poll")
+	b.mustBeExact("after the poll")
+
+	b.replay(apply.ReplayArgs{})
+	b.mustBeExact("after the replay")
+	for i := range held {
+		held[i].WebhookID += "-again"
+	}
+	b.update(func(tx *store.Tx) error { return tx.AddDeliveries(held) })
+	b.hear()
+	b.mustBeExact("after the same body came again")
+	b.view(func(tx *store.Tx) error {
+		product, err := tx.LoadRecords(b.row.ID, []mirror.Key{{Kind: mirror.KindProduct, ID: id}})
+		if err != nil {
+			return err
+		}
+		var never int
+		err = tx.SQL().QueryRowContext(t.Context(), `SELECT COUNT(*) FROM demands WHERE id = $1 AND updated_at > $2`, id,
+			product[mirror.Key{Kind: mirror.KindProduct, ID: id}].State.Updated).Scan(&never)
+		if never > 0 {
+			t.Errorf("%d reads are owed of a version that the shop never had", never)
+		}
+		return err
+	})
+	b.settleAll()
+	b.mustBeExact("after the reads that it owed")
+	b.mustRun("poll")
+
+	b.rename("And a true one") // Of a later second than the false one.
+	b.settle()
+	b.mustBeExact("after a true webhook")
 }

@@ -37,8 +37,8 @@ func (t *Tx) LoadRecords(shop int64, keys []mirror.Key) (map[mirror.Key]Record, 
 	for kind, ids := range byKind {
 		info := mirror.InfoOf(kind)
 		err := chunks(ids, 1, func(ids []any) error {
-			return t.each(`SELECT id, parent, link, content, digest, updated_at, as_of, dead, seen, heard, read_at, webhook_at, webhook_lo, webhook_hi, except_at
-				FROM records WHERE shop_id = $1 AND kind = $2 AND id IN `+in(3, len(ids)), append([]any{shop, kind}, ids...),
+			return t.each(`SELECT id, parent, link, content, digest, updated_at, as_of, dead, seen, heard, read_at, webhook_at, webhook_lo, webhook_hi, except_at,
+					refuted_from, refuted_to FROM records WHERE shop_id = $1 AND kind = $2 AND id IN `+in(3, len(ids)), append([]any{shop, kind}, ids...),
 				func(scan func(...any) error) error {
 					record, err := scanRecord(kind, scan)
 					if start := proven[kind]; start > record.ExceptAt {
@@ -60,7 +60,8 @@ func scanRecord(kind mirror.Kind, scan func(...any) error) (Record, error) {
 	var content sql.NullString
 	var digest, lo, hi []byte
 	err := scan(&r.Key.ID, &r.State.Parent, &r.State.Link, &content, &digest, &r.State.Updated, &r.State.AsOf, &r.State.Dead, &r.State.Seen,
-		&r.State.Heard, &r.State.ReadAt, &r.State.WebhookAt, &lo, &hi, &r.ExceptAt)
+		&r.State.Heard, &r.State.ReadAt, &r.State.WebhookAt, &lo, &hi, &r.ExceptAt,
+		&r.State.RefutedFrom, &r.State.RefutedTo)
 	if content.Valid {
 		r.State.Content = []byte(content.String)
 	}
@@ -72,21 +73,22 @@ func scanRecord(kind mirror.Kind, scan func(...any) error) (Record, error) {
 
 // SaveRecords writes rows, each key at most once.
 func (t *Tx) SaveRecords(shop int64, records []Record) error {
-	const columns = 17
+	const columns = 19
 	return chunks(records, columns, func(part []Record) error {
 		args := make([]any, 0, len(part)*columns)
 		for _, r := range part {
 			s := r.State
 			content := sql.NullString{String: string(s.Content), Valid: s.Content != nil}
 			args = append(args, shop, r.Key.Kind, r.Key.ID, s.Parent, s.Link, content, s.Digest[:], s.Updated, s.AsOf, s.Dead, s.Seen,
-				s.Heard, s.ReadAt, s.WebhookAt, s.WebhookLo[:], s.WebhookHi[:], r.ExceptAt)
+				s.Heard, s.ReadAt, s.WebhookAt, s.WebhookLo[:], s.WebhookHi[:], r.ExceptAt, s.RefutedFrom, s.RefutedTo)
 		}
 		_, err := t.exec(`INSERT INTO records (shop_id, kind, id, parent, link, content, digest, updated_at, as_of, dead, seen, heard,
-				read_at, webhook_at, webhook_lo, webhook_hi, except_at) VALUES `+placeholders(1, len(part), columns)+`
+				read_at, webhook_at, webhook_lo, webhook_hi, except_at, refuted_from, refuted_to) VALUES `+placeholders(1, len(part), columns)+`
 			ON CONFLICT (shop_id, kind, id) DO UPDATE SET parent = excluded.parent, link = excluded.link, content = excluded.content, digest = excluded.digest,
 				updated_at = excluded.updated_at, as_of = excluded.as_of, dead = excluded.dead, seen = excluded.seen, heard = excluded.heard,
 				read_at = excluded.read_at, webhook_at = excluded.webhook_at, webhook_lo = excluded.webhook_lo,
-				webhook_hi = excluded.webhook_hi, except_at = excluded.except_at`, args...)
+				webhook_hi = excluded.webhook_hi, except_at = excluded.except_at,
+				refuted_from = excluded.refuted_from, refuted_to = excluded.refuted_to`, args...)
 		if err != nil {
 			return fmt.Errorf("save %d records: %w", len(part), err)
 		}

@@ -164,6 +164,7 @@ func recordsComeBackAsTheyWere(t *testing.T, s *store.Store) {
 	full.ExceptAt = 7
 	full.State.Heard, full.State.WebhookAt = 1, 2
 	full.State.WebhookLo[0], full.State.WebhookHi[15] = 1, 255
+	full.State.RefutedFrom, full.State.RefutedTo = 11, 12
 	marks := Delete(store.Record{Key: mirror.Key{Kind: mirror.KindProduct, ID: "gid://shopify/Product/404"}}, Noon) // Never seen, and gone.
 	Save(t, s, shop, full, marks)
 	found := load(t, s, shop, full.Key, marks.Key, mirror.Key{Kind: mirror.KindProduct, ID: "gid://shopify/Product/405"})
