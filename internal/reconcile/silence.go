@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,80 +45,77 @@ type quiet struct {
 	expected float64
 }
 
+// look is what one look knows before it comes to the shops.
+type look struct {
+	now   mirror.Instant
+	end   int64 // The first slot that is not over.
+	last  int64 // The newest webhook.
+	shops []store.Shop
+	marks map[int64]store.HabitMark
+	heard map[int64][]store.HeardSlot // By the webhook after which it was heard: nearly always the same one for all shops.
+}
+
 // RunOnce counts what was heard since it was last called, and sees to the topics
-// that have become improbably quiet. It returns those.
+// that have become improbably quiet. It returns those. Each shop is counted and
+// written by itself, so that no webhook waits for all of them, and one that
+// cannot be counted keeps no other from it.
 func (w *Watcher) RunOnce(ctx context.Context) ([]store.Silence, error) {
-	now := w.Now()
-	end := slotOf(now.Add(-settleSlot)) // The first slot that is not over.
-	var shops []store.Shop
-	var heard []store.HeardSlot
-	var from int64
-	var seq, last int64
-	err := w.Store.View(ctx, func(tx *store.Tx) (err error) {
-		var at mirror.Instant
-		if seq, at, err = tx.HabitsCounted(); err != nil {
-			return err
-		}
-		from = slotOf(at.Time())
-		if at == 0 || now.Sub(at.Time()) > maxUnwatched {
-			from = end
-		}
-		if at == 0 { // What lies in the inbox came before anybody counted.
-			last, err = tx.LastDelivery()
-			return err
-		}
-		if heard, err = tx.HeardAfter(seq, habitSlot); err != nil {
-			return err
-		}
-		last = countedTo(heard, seq, end)
-		shops, err = tx.Shops()
-		return err
-	})
+	l, err := w.look(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("watch for silence: %w", err)
 	}
-	type topic struct {
-		shop int64
-		name string
-	}
-	busy := map[topic]map[int64]mirror.Instant{}
-	for _, h := range heard {
-		of := topic{h.ShopID, h.Topic}
-		if busy[of] == nil {
-			busy[of] = map[int64]mirror.Instant{}
-		}
-		busy[of][h.Slot] = h.At
-	}
+	var errs []error
 	alarms := map[int64][]quiet{}
-	err = w.Store.Update(ctx, func(tx *store.Tx) error {
-		for _, shop := range shops {
-			topics := map[string]map[int64]mirror.Instant{}
-			for of, slots := range busy {
-				if of.shop == shop.ID {
-					topics[of.name] = slots
-				}
-			}
-			if alarms[shop.ID], err = w.count(tx, shop, topics, from, end, mirror.At(now)); err != nil {
-				return fmt.Errorf("shop %s: %w", shop.Domain, err)
-			}
+	for _, shop := range l.shops {
+		if alarms[shop.ID], err = w.count(ctx, l, shop); err != nil {
+			errs = append(errs, fmt.Errorf("watch for silence at shop %s: %w", shop.Domain, err))
 		}
-		return tx.SetHabitsCounted(last, mirror.At(time.UnixMilli(end*habitSlot.Milliseconds())))
-	})
-	if err != nil {
-		return nil, fmt.Errorf("watch for silence: %w", err)
 	}
 	var all []store.Silence
-	for _, shop := range shops {
+	for _, shop := range l.shops {
 		if len(alarms[shop.ID]) == 0 {
 			continue
 		}
 		noted, err := w.raise(ctx, shop, alarms[shop.ID])
 		if err != nil {
-			return all, fmt.Errorf("silence at shop %s: %w", shop.Domain, err)
+			errs = append(errs, fmt.Errorf("silence at shop %s: %w", shop.Domain, err))
 		}
 		all = append(all, noted...)
 	}
-	return all, nil
+	return all, errors.Join(errs...)
+}
+
+// look reads what was heard since each connected shop was last counted. Of the
+// others nothing is to be heard, and that is no habit.
+func (w *Watcher) look(ctx context.Context) (look, error) {
+	now := w.Now()
+	l := look{now: mirror.At(now), end: slotOf(now.Add(-settleSlot)), heard: map[int64][]store.HeardSlot{}}
+	return l, w.Store.View(ctx, func(tx *store.Tx) error {
+		shops, err := tx.Shops()
+		if err != nil {
+			return err
+		}
+		if l.last, err = tx.LastDelivery(); err != nil {
+			return err
+		}
+		if l.marks, err = tx.HabitsCounted(); err != nil {
+			return err
+		}
+		for _, shop := range shops {
+			if shop.State != store.ShopConnected {
+				continue
+			}
+			l.shops = append(l.shops, shop)
+			mark, counted := l.marks[shop.ID]
+			if _, read := l.heard[mark.Seq]; !counted || read {
+				continue
+			}
+			if l.heard[mark.Seq], err = tx.HeardAfter(mark.Seq, habitSlot); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // countedTo is up to which webhook all is counted: not beyond the first one in a
@@ -136,13 +134,38 @@ func countedTo(heard []store.HeardSlot, seq, end int64) int64 {
 
 func slotOf(t time.Time) int64 { return t.UnixMilli() / habitSlot.Milliseconds() }
 
-// count takes the slots from one to before another into account for a shop's
-// topics, and lists those that are silent.
-func (w *Watcher) count(tx *store.Tx, shop store.Shop, busy map[string]map[int64]mirror.Instant, from, end int64, now mirror.Instant) ([]quiet, error) {
-	if shop.State != store.ShopConnected {
-		return nil, nil // Nothing is to be heard, and that is no habit.
+// count takes into account what a shop's topics did since it was last counted,
+// and lists those that are silent.
+func (w *Watcher) count(ctx context.Context, l look, shop store.Shop) (silent []quiet, err error) {
+	mark, counted := l.marks[shop.ID]
+	next := store.HabitMark{Seq: l.last, At: mirror.At(time.UnixMilli(l.end * habitSlot.Milliseconds()))}
+	if !counted { // What lies in the inbox came before anybody counted.
+		return nil, w.Store.Update(ctx, func(tx *store.Tx) error { return tx.SetHabitsCounted(shop.ID, next) })
 	}
-	known, err := tx.Habits(shop.ID)
+	next.Seq = countedTo(l.heard[mark.Seq], mark.Seq, l.end)
+	from := slotOf(mark.At.Time())
+	if l.now.Time().Sub(mark.At.Time()) > maxUnwatched {
+		from = l.end
+	}
+	busy := map[string]map[int64]mirror.Instant{}
+	for _, h := range l.heard[mark.Seq] {
+		if h.ShopID != shop.ID {
+			continue
+		}
+		if busy[h.Topic] == nil {
+			busy[h.Topic] = map[int64]mirror.Instant{}
+		}
+		busy[h.Topic][h.Slot] = h.At
+	}
+	var known map[string][]byte
+	var open []store.Silence
+	err = w.Store.View(ctx, func(tx *store.Tx) (err error) {
+		if known, err = tx.Habits(shop.ID); err != nil {
+			return err
+		}
+		open, err = tx.OpenSilences(shop.ID)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -151,18 +174,14 @@ func (w *Watcher) count(tx *store.Tx, shop store.Shop, busy map[string]map[int64
 			known[topic] = []byte("{}")
 		}
 	}
-	open, err := tx.OpenSilences(shop.ID)
-	if err != nil {
-		return nil, err
-	}
-	var silent []quiet
+	var over []string
 	for topic, encoded := range known {
 		var h habit
 		if err := json.Unmarshal(encoded, &h); err != nil {
 			return nil, fmt.Errorf("habit of %s: %w", topic, err)
 		}
 		before := h.Started
-		for slot := from; slot < end; slot++ {
+		for slot := from; slot < l.end; slot++ {
 			at, heard := busy[topic][slot]
 			if heard {
 				h.HeardAt = max(h.HeardAt, int64(at))
@@ -170,7 +189,7 @@ func (w *Watcher) count(tx *store.Tx, shop store.Shop, busy map[string]map[int64
 			h.listened(slot, heard)
 		}
 		for slot, at := range busy[topic] { // The slot that is not over, and what came late.
-			if slot >= end || slot < from {
+			if slot >= l.end || slot < from {
 				h.HeardAt = max(h.HeardAt, int64(at))
 				h.heard()
 			}
@@ -179,24 +198,29 @@ func (w *Watcher) count(tx *store.Tx, shop store.Shop, busy map[string]map[int64
 		switch {
 		case noted && (len(busy[topic]) > 0 || before && !h.Started):
 			h.Alarm = 0
-			if err := tx.EndSilence(shop.ID, topic, now); err != nil {
-				return nil, err
-			}
+			over = append(over, topic)
 		case !noted && h.improbable():
 			silent = append(silent, quiet{topic, mirror.Instant(h.HeardAt), h.Quiet})
 			h.Alarm = 1
 		case !noted:
 			h.Alarm = 0 // It was to be noted, and was not: it is, if it still is improbable.
 		}
-		if encoded, err = json.Marshal(h); err != nil {
-			return nil, err
-		}
-		if err := tx.SaveHabit(shop.ID, topic, encoded); err != nil {
+		if known[topic], err = json.Marshal(h); err != nil {
 			return nil, err
 		}
 	}
 	slices.SortFunc(silent, func(a, b quiet) int { return strings.Compare(a.topic, b.topic) })
-	return silent, nil
+	return silent, w.Store.Update(ctx, func(tx *store.Tx) error {
+		for _, topic := range over {
+			if err := tx.EndSilence(shop.ID, topic, l.now); err != nil {
+				return err
+			}
+		}
+		if err := tx.SaveHabits(shop.ID, known); err != nil {
+			return err
+		}
+		return tx.SetHabitsCounted(shop.ID, next)
+	})
 }
 
 // raise warns, audits the subscriptions, and has exactly the gap swept.

@@ -240,3 +240,47 @@ func TestOwnOutageIsNoSilence(t *testing.T) {
 		}
 	})
 }
+
+// TestAShopThatCannotBeCountedHoldsUpNoOther, and is counted to the slot once it can be.
+func TestAShopThatCannotBeCountedHoldsUpNoOther(t *testing.T) {
+	inQuiet(t, func(b *quietBench) {
+		t := b.t // The bubble's own.
+		b.editDiscounts = true
+		var broken store.Shop
+		b.update(func(tx *store.Tx) (err error) {
+			broken, err = tx.SaveShop(store.Shop{Domain: "0-before-it.myshopify.com", State: store.ShopConnected, WebhookKeyHash: []byte("h2"), WebhookKey: []byte("k")})
+			if err != nil {
+				return err
+			}
+			return tx.SaveHabits(broken.ID, map[string][]byte{"discounts/update": []byte("no JSON")})
+		})
+		look := func() error {
+			time.Sleep(reconcile.WatchEvery)
+			_, err := b.watcher.RunOnce(t.Context())
+			return err
+		}
+		b.edit(look()) // Its first: nothing is counted yet.
+		var before map[int64]store.HabitMark
+		marks := func(tx *store.Tx) (err error) { before, err = tx.HabitsCounted(); return err }
+		b.view(marks)
+		if err := look(); err == nil || !strings.Contains(err.Error(), broken.Domain) {
+			t.Errorf("a habit that cannot be read: %v", err)
+		}
+		after := before
+		b.view(marks)
+		if before[b.row.ID] == after[b.row.ID] || before[broken.ID] != after[broken.ID] {
+			t.Errorf("counted to %+v, before to %+v; want the one shop to be counted, and the other not", before, after)
+		}
+		b.update(func(tx *store.Tx) error {
+			return tx.SaveHabits(broken.ID, map[string][]byte{"discounts/update": []byte(`{"started":true}`)})
+		})
+		b.edit(look())
+		b.view(func(tx *store.Tx) error {
+			habits, err := tx.Habits(broken.ID)
+			if !strings.Contains(string(habits["discounts/update"]), `"slots":2,`) {
+				t.Errorf("of two slots it counted %s", habits["discounts/update"])
+			}
+			return err
+		})
+	})
+}

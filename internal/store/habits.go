@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"stockroom/internal/mirror"
@@ -32,17 +34,34 @@ func (t *Tx) HeardAfter(seq int64, slot time.Duration) ([]HeardSlot, error) {
 	return heard, nil
 }
 
-// HabitsCounted is up to which webhook, and to which moment of this machine's
-// clock, the inbox was counted; zero before the first time.
-func (t *Tx) HabitsCounted() (seq int64, at mirror.Instant, err error) {
-	err = t.one(`SELECT COALESCE(MAX(seq), 0), COALESCE(MAX(at), 0) FROM habits_counted`, nil, &seq, &at)
-	return seq, at, err
+// HabitMark is up to which webhook, and to which moment of this machine's
+// clock, the inbox was counted for a shop.
+type HabitMark struct {
+	Seq int64
+	At  mirror.Instant
 }
 
-// SetHabitsCounted moves that on.
-func (t *Tx) SetHabitsCounted(seq int64, at mirror.Instant) error {
-	_, err := t.exec(`INSERT INTO habits_counted (only_row, seq, at) VALUES (1, $1, $2)
-		ON CONFLICT (only_row) DO UPDATE SET seq = excluded.seq, at = excluded.at`, seq, at)
+// HabitsCounted is by shop up to where the inbox was counted; a shop of which
+// nothing was is missing.
+func (t *Tx) HabitsCounted() (map[int64]HabitMark, error) {
+	marks := map[int64]HabitMark{}
+	err := t.each(`SELECT shop_id, seq, at FROM habits_counted`, nil, func(scan func(...any) error) error {
+		var shop int64
+		var mark HabitMark
+		err := scan(&shop, &mark.Seq, &mark.At)
+		marks[shop] = mark
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load up to where habits were counted: %w", err)
+	}
+	return marks, nil
+}
+
+// SetHabitsCounted moves a shop's mark on.
+func (t *Tx) SetHabitsCounted(shop int64, mark HabitMark) error {
+	_, err := t.exec(`INSERT INTO habits_counted (shop_id, seq, at) VALUES ($1, $2, $3)
+		ON CONFLICT (shop_id) DO UPDATE SET seq = excluded.seq, at = excluded.at`, shop, mark.Seq, mark.At)
 	return err
 }
 
@@ -62,12 +81,21 @@ func (t *Tx) Habits(shop int64) (map[string][]byte, error) {
 	return habits, nil
 }
 
-// SaveHabit keeps what is known of a topic.
-func (t *Tx) SaveHabit(shop int64, topic string, habit []byte) error {
-	_, err := t.exec(`INSERT INTO habits (shop_id, topic, habit) VALUES ($1, $2, $3) ON CONFLICT (shop_id, topic) DO UPDATE SET habit = excluded.habit`,
-		shop, topic, string(habit))
+// SaveHabits keeps what is known of a shop's topics.
+func (t *Tx) SaveHabits(shop int64, habits map[string][]byte) error {
+	topics := slices.Sorted(maps.Keys(habits))
+	const columns = 3
+	err := chunks(topics, columns, func(part []string) error {
+		args := make([]any, 0, len(part)*columns)
+		for _, topic := range part {
+			args = append(args, shop, topic, string(habits[topic]))
+		}
+		_, err := t.exec(`INSERT INTO habits (shop_id, topic, habit) VALUES `+placeholders(1, len(part), columns)+`
+			ON CONFLICT (shop_id, topic) DO UPDATE SET habit = excluded.habit`, args...)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("save the habit of %s: %w", topic, err)
+		return fmt.Errorf("save the habits of %d topics: %w", len(habits), err)
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func (t *Tx) Shops() ([]Shop, error) {
 
 // shopTables are the tables with rows of a shop, those that others refer to last.
 var shopTables = []string{
-	"product_search", "api_keys", "subscriptions", "daily_runs", "complete_reads", "tasks", "sweep_marks", "tombstones", "habits", "silences", "inbox", "demands", "changes", "history", "records", "runs",
+	"product_search", "api_keys", "subscriptions", "daily_runs", "complete_reads", "tasks", "sweep_marks", "tombstones", "habits", "habits_counted", "silences", "inbox", "demands", "changes", "history", "records", "runs",
 }
 
 // EraseShop deletes a shop and all that is known of it, but for receipts.

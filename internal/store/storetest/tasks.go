@@ -159,13 +159,14 @@ func whatWasHeardIsCountedBySlot(t *testing.T, s *store.Store) {
 		return errors.Join(err, err2, err3)
 	})
 	Update(t, s, func(tx *store.Tx) error {
-		return errors.Join(tx.SetHabitsCounted(4, Noon), tx.SaveHabit(shop.ID, "orders/updated", []byte(`{"a":1}`)), tx.SaveHabit(shop.ID, "orders/updated", []byte(`{"a":2}`)))
+		return errors.Join(tx.SetHabitsCounted(shop.ID, store.HabitMark{Seq: 3, At: 1}), tx.SetHabitsCounted(shop.ID, store.HabitMark{Seq: 4, At: Noon}),
+			tx.SaveHabits(shop.ID, map[string][]byte{"orders/updated": []byte(`{"a":1}`)}), tx.SaveHabits(shop.ID, map[string][]byte{"orders/updated": []byte(`{"a":2}`), "shop/update": []byte(`{}`)}))
 	})
 	View(t, s, func(tx *store.Tx) error {
-		seq, at, err := tx.HabitsCounted()
+		marks, err := tx.HabitsCounted()
 		habits, err2 := tx.Habits(shop.ID)
-		if seq != 4 || at != Noon || len(habits) != 1 || string(habits["orders/updated"]) != `{"a":2}` {
-			t.Errorf("counted to %d at %v, habits %s", seq, at, habits)
+		if len(marks) != 1 || marks[shop.ID] != (store.HabitMark{Seq: 4, At: Noon}) || len(habits) != 2 || string(habits["orders/updated"]) != `{"a":2}` {
+			t.Errorf("counted to %+v, habits %s", marks, habits)
 		}
 		return errors.Join(err, err2)
 	})
