@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"stockroom/internal/app"
 	"stockroom/internal/config"
+	"stockroom/internal/connect"
+	"stockroom/internal/jobs"
 	"stockroom/internal/secret"
 	"stockroom/internal/shopify"
 	"stockroom/internal/store"
@@ -134,9 +138,8 @@ func (c *shopsRemove) Run(e *env) error {
 		return err
 	}
 	defer db.Close()
-	var shop store.Shop
-	err = db.View(e.ctx, func(tx *store.Tx) (err error) {
-		shop, err = tx.ShopByDomain(c.Shop)
+	err = db.View(e.ctx, func(tx *store.Tx) error {
+		_, err := tx.ShopByDomain(c.Shop)
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -153,9 +156,14 @@ func (c *shopsRemove) Run(e *env) error {
 			return errors.New("nothing was removed")
 		}
 	}
-	if err := db.Update(e.ctx, func(tx *store.Tx) error { return tx.EraseShop(shop.ID) }); err != nil {
+	eraser := connect.NewEraser(connect.EraserConfig{Store: db, DropJobs: jobs.DropJobs, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	receipt, over, err := eraser.Remove(e.ctx, c.Shop)
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s is removed.\n", c.Shop)
+	if !over {
+		fmt.Fprintln(e.stderr, "All rows are gone. Something reads an old state of the database, so that older copies lie in its log yet: the service, or this command again, removes them then.")
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s is removed: receipt %d.\n", c.Shop, receipt.ID)
 	return err
 }

@@ -69,6 +69,7 @@ type App struct {
 	inbox    *inbox.Inbox
 	applier  *apply.Inbox
 	hydrator *reconcile.Hydrator
+	eraser   *connect.Eraser
 	server   *http.Server
 	served   chan struct{} // Closed when the listener has ended.
 	failed   chan error
@@ -246,26 +247,28 @@ func (a *App) build(ctx context.Context) error {
 			Connected:     func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "import", "connect") },
 			ScopesChanged: func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "poll", "scopes") },
 			KeysChanged:   func() { a.inbox.Invalidate() },
+			ErasureAsked:  func() { a.eraser.Wake() },
 		},
 	})
+	a.eraser = a.Connect.Eraser(connect.EraserConfig{DropJobs: jobs.DropJobs, Owed: func() { a.hydrator.Wake() }, Idle: a.Idle})
 
 	if err := a.Connect.CheckKeys(ctx); err != nil {
 		return err
 	}
 
 	reading := reconcile.Config{
-		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Now: a.Now, Log: log.With("component", "reconcile"), Idle: a.Idle, BulkFrom: a.BulkFrom,
+		Store: a.Store, Client: a.Connect.Client, Audit: a.audit, Open: a.open, Now: a.Now, Log: log.With("component", "reconcile"), Idle: a.Idle, BulkFrom: a.BulkFrom,
 		Drain:     func(ctx context.Context, shop int64) error { return a.applier.Drain(ctx, shop) },
 		MaxDelete: reconcile.Fuse{Percent: cfg.Poll.MaxDelete.Percent, Rows: int64(cfg.Poll.MaxDelete.Rows)},
 	}
 	a.hydrator = reconcile.NewHydrator(reading)
 	a.Poller = reconcile.NewPoller(reading, a.hydrator)
 	a.applier = apply.NewInbox(apply.InboxConfig{
-		Store: a.Store, Decode: decode, Control: a.Connect.Control, Private: private, Wrote: a.hydrator.Wake, Idle: a.Idle,
+		Store: a.Store, Open: a.open, Decode: decode, Control: a.Connect.Control, Private: private, Wrote: a.hydrator.Wake, Idle: a.Idle,
 		Now: a.Now, Log: log.With("component", "apply"),
 	})
 	a.inbox = inbox.New(inbox.Config{
-		Store: a.Store, Secrets: func() []secret.Secret { return cfg.Shopify.APISecrets }, Now: a.Now, Wake: a.applier.Wake, Log: log,
+		Store: a.Store, Secrets: func() []secret.Secret { return cfg.Shopify.APISecrets }, Seal: a.Connect.SealBody, Now: a.Now, Wake: a.applier.Wake, Log: log,
 		Known: func(topic string) bool { _, known := shopify.TopicNamed(topic); return known },
 	})
 	a.Jobs, err = jobs.New(jobs.Config{
@@ -296,6 +299,15 @@ type atLeast struct {
 
 func (h atLeast) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= h.level && h.Handler.Enabled(ctx, level)
+}
+
+// open gives a stored webhook in the clear; false for one whose shop's key was destroyed.
+func (a *App) open(ctx context.Context, d store.Delivery) (store.Delivery, bool, error) {
+	opened, err := a.Connect.OpenBody(ctx, d)
+	if errors.Is(err, connect.ErrSealed) {
+		return d, false, nil
+	}
+	return opened, err == nil, err
 }
 
 // decode reads a webhook. Where the address did not prove whose it is, what it
@@ -357,6 +369,7 @@ func (a *App) Start(ctx context.Context) error {
 	if a.Config.Roles.Worker {
 		a.hydrator.Start(ctx)
 		a.applier.Start(ctx)
+		a.eraser.Start(ctx)
 	}
 	if !a.ByHand {
 		if err := a.Jobs.Start(ctx); err != nil {
@@ -441,6 +454,7 @@ func (a *App) Stop(ctx context.Context) error {
 	if !a.ByHand {
 		errs = append(errs, a.Jobs.Stop(ctx))
 	}
+	a.eraser.Stop()
 	a.applier.Stop()
 	a.hydrator.Stop()
 	return errors.Join(append(errs, a.Close())...)

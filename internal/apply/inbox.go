@@ -23,6 +23,11 @@ type Learned struct {
 type InboxConfig struct {
 	Store *store.Store
 
+	// Open gives a stored webhook with its body in the clear. Opened is false for
+	// one that nobody can open any more; an error leaves it for another try.
+	// Default: bodies are not sealed.
+	Open func(context.Context, store.Delivery) (d store.Delivery, opened bool, err error)
+
 	// Decode reads a webhook. An error sends it to quarantine, for it would be
 	// the same at every try.
 	Decode func(store.Delivery) (Learned, error)
@@ -74,6 +79,9 @@ const (
 func NewInbox(config InboxConfig) *Inbox {
 	if config.Idle == 0 {
 		config.Idle = inboxIdle
+	}
+	if config.Open == nil {
+		config.Open = func(_ context.Context, d store.Delivery) (store.Delivery, bool, error) { return d, true, nil }
 	}
 	b := &Inbox{InboxConfig: config, failures: map[int64]int{}}
 	b.loop = loop.New(b.drain)
@@ -189,7 +197,10 @@ func (b *Inbox) apply(ctx context.Context, shop int64, deliveries []store.Delive
 			return fmt.Errorf("act on %s of shop %d: %w", delivery.Topic, shop, err)
 		}
 		if !control {
-			learned, err := b.Decode(delivery)
+			learned, err := b.read(ctx, delivery)
+			if retry, again := errors.AsType[*retryError](err); again {
+				return retry.error
+			}
 			if err != nil {
 				unreadable[delivery.Seq] = err
 				b.Log.Warn("webhook set aside: it cannot be read", "shop_id", shop, "topic", delivery.Topic,
@@ -222,6 +233,21 @@ func (b *Inbox) apply(ctx context.Context, shop int64, deliveries []store.Delive
 	}
 	return nil
 }
+
+// read opens and decodes a webhook. A *retryError leaves it for another try.
+func (b *Inbox) read(ctx context.Context, delivery store.Delivery) (Learned, error) {
+	delivery, opened, err := b.Open(ctx, delivery)
+	if err != nil {
+		return Learned{}, &retryError{err}
+	}
+	if !opened {
+		return Learned{}, errors.New("its body was sealed by a key that is gone")
+	}
+	return b.Decode(delivery)
+}
+
+// retryError is not the webhook's own fault.
+type retryError struct{ error }
 
 // add appends what a webhook teaches.
 func (b *Batch) add(d store.Delivery, learned Learned) {

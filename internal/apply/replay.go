@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/store"
@@ -21,6 +22,7 @@ type ReplayArgs struct {
 type ReplayReport struct {
 	Fed        int `json:"fed"`        // Webhooks that went through again.
 	Passed     int `json:"passed"`     // About the app's standing or people's data: they are never repeated.
+	Erased     int `json:"erased"`     // They name orders that a customer had erased since.
 	Unreadable int `json:"unreadable"` // They, or their bodies, cannot be read; those in quarantine stay there.
 	Freed      int `json:"freed"`      // Of Fed: those that were in quarantine, and are applied now.
 	Reads      int `json:"reads"`      // Records that they ask to be read by id, which goes on in the background. One asked for before and after an interruption counts twice.
@@ -55,6 +57,7 @@ type replay struct {
 	args     ReplayArgs
 	progress replayProgress
 	asked    map[mirror.GID]bool
+	redacted map[mirror.GID]mirror.Instant // Until when what was heard of orders is passed over.
 }
 
 // replayProgress is where a replay stands. It is stored with every batch.
@@ -78,6 +81,13 @@ func (b *Inbox) Replay(ctx context.Context, taskID int64) (store.Task, error) {
 	var last int64
 	err := b.Store.View(ctx, func(tx *store.Tx) (err error) {
 		if r.task, err = tx.TaskByID(taskID); err != nil {
+			return err
+		}
+		shop, err := tx.ShopByID(r.task.ShopID)
+		if err != nil {
+			return err
+		}
+		if r.redacted, err = tx.RedactedOrders(shop.Domain); err != nil {
 			return err
 		}
 		last, err = tx.LastDelivery()
@@ -143,8 +153,15 @@ func (r *replay) next(ctx context.Context) error {
 			done.Passed++
 			continue
 		}
-		learned, err := r.Decode(d)
-		if err != nil {
+		learned, err := r.read(ctx, d)
+		if retry, again := errors.AsType[*retryError](err); again {
+			return retry.error
+		}
+		switch {
+		case r.wasErased(d, learned):
+			done.Erased++
+			continue
+		case err != nil:
 			done.Unreadable++
 			continue
 		}
@@ -172,6 +189,18 @@ func (r *replay) next(ctx context.Context) error {
 		}
 		return errors.Join(tx.FinishDeliveries(freed, now), tx.SaveTask(r.task))
 	})
+}
+
+// wasErased tells of a webhook that a receipt forbids: it is of an order, and
+// from before its customer had it erased. Its body is gone, or came back with an
+// older database.
+func (r *replay) wasErased(d store.Delivery, learned Learned) bool {
+	if string(d.Body) == store.ErasedBody {
+		return true
+	}
+	named := func(id mirror.GID) bool { until, is := r.redacted[id]; return is && d.ReceivedAt <= until }
+	return slices.ContainsFunc(learned.Observations, func(o mirror.Observation) bool { return named(o.Key.ID) }) ||
+		slices.ContainsFunc(learned.Demands, func(d mirror.Demand) bool { return named(d.ID) })
 }
 
 // note counts what readers see otherwise now.

@@ -61,6 +61,8 @@ type Events struct {
 	ScopesChanged func(context.Context, store.Shop) error
 	// KeysChanged says that webhook keys were made or ended.
 	KeysChanged func()
+	// ErasureAsked says that an Eraser has work.
+	ErasureAsked func()
 }
 
 // Progress is how far a shop's import is.
@@ -94,6 +96,9 @@ type Connector struct {
 
 	sharedMu sync.Mutex
 	shared   map[string]*shared
+
+	sealersMu sync.Mutex
+	sealers   map[int64]*secret.Sealer // By shop: see vault.go.
 }
 
 // shared is what all API clients of a shop have in common.
@@ -118,7 +123,7 @@ func New(config Config) *Connector {
 		config.Now = time.Now
 	}
 	config.Log = config.Log.With("component", "connect")
-	return &Connector{Config: config, shared: map[string]*shared{}}
+	return &Connector{Config: config, shared: map[string]*shared{}, sealers: map[int64]*secret.Sealer{}}
 }
 
 // DefaultScopes are what the mirrored resources need.

@@ -11,13 +11,14 @@ import (
 	"stockroom/internal/store"
 )
 
-// Uninstalled ends the shop's connection: its tokens and webhook key are erased
-// in one transaction; the copy is kept. It asks Shopify nothing, since the
+// Uninstalled ends the shop's connection: its tokens and webhook key are erased,
+// and what is open for it is ended, in one transaction; the copy is kept. It asks Shopify nothing, since the
 // tokens are dead by then. One that was triggered before the present
 // installation tells of an earlier one and changes nothing, nor does one that
 // is repeated or names a shop that never connected.
 func (c *Connector) Uninstalled(ctx context.Context, domain string, triggeredAt mirror.Instant) error {
 	var left, late bool
+	now := mirror.At(c.Now())
 	err := c.Store.Update(ctx, func(tx *store.Tx) error {
 		left, late = false, false
 		shop, err := tx.ShopByDomain(domain)
@@ -31,6 +32,9 @@ func (c *Connector) Uninstalled(ctx context.Context, domain string, triggeredAt 
 			return nil
 		}
 		left = true
+		if err := tx.EndWork(shop.ID, "the shop has uninstalled the app", now); err != nil {
+			return err
+		}
 		return c.end(tx, shop, triggeredAt)
 	})
 	if err != nil {
@@ -128,6 +132,13 @@ func (c *Connector) Control(ctx context.Context, d store.Delivery) (bool, error)
 	topic, ok := shopify.TopicNamed(d.Topic)
 	if !ok || topic.Class == shopify.ClassData {
 		return false, nil
+	}
+	d, err := c.OpenBody(ctx, d)
+	if errors.Is(err, ErrSealed) {
+		return false, nil // The applier sets it aside with the reason.
+	}
+	if err != nil {
+		return false, err
 	}
 	said := shopify.Delivery{Topic: d.Topic, Body: d.Body, TriggeredAt: d.TriggeredAt, ReceivedAt: d.ReceivedAt}
 	notice, err := shopify.DecodeNotice(said)

@@ -304,7 +304,13 @@ func (c *Connector) Launch(w http.ResponseWriter, r *http.Request) bool {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	if found && shop.State == store.ShopConnected && c.stillInstalled(r.Context(), shop) {
+	installed := false
+	if found && shop.State == store.ShopConnected {
+		// Where no answer comes, it is believed to be so.
+		is, err := c.Installed(r.Context(), shop)
+		installed = is || err != nil
+	}
+	if installed {
 		if err := c.startSession(r.Context(), w, domain); err == nil {
 			http.Redirect(w, r, pathConnected, http.StatusFound)
 			return true
@@ -312,17 +318,6 @@ func (c *Connector) Launch(w http.ResponseWriter, r *http.Request) bool {
 	}
 	http.Redirect(w, r, pathLogin+"?"+url.Values{"shop": {domain}}.Encode(), http.StatusFound)
 	return true
-}
-
-// stillInstalled asks the shop. Where no answer comes, it is believed to be so.
-func (c *Connector) stillInstalled(ctx context.Context, shop store.Shop) bool {
-	ctx, cancel := context.WithTimeout(shopify.WithPriority(ctx), askWithin)
-	defer cancel()
-	client, err := c.Client(ctx, shop)
-	if err == nil {
-		err = askWho(ctx, client, shop.Domain)
-	}
-	return !errors.Is(err, ErrReconnect) && !errors.Is(err, ErrUninstalled) && shopify.ClassOf(err) != shopify.ClassToken
 }
 
 // startSession lets this browser see the shop's page.

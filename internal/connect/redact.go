@@ -4,61 +4,66 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify"
 	"stockroom/internal/store"
 )
 
-// comply does what the privacy topics ask (Shopify's page "Privacy law
-// compliance", 2026-11-24), and keeps a receipt in place of the body, which
-// names a customer. The shop is the one that the signed body names. It is done
-// in one transaction, and doing it again changes nothing.
+// comply keeps what a privacy topic asks for (Shopify's page "Privacy law
+// compliance", 2026-11-24) as a receipt that the Eraser carries out, in place of
+// the body, which names a customer. The shop is the one that the signed body
+// names. Doing it again changes nothing.
 func (c *Connector) comply(ctx context.Context, d store.Delivery, notice shopify.Notice, asOf mirror.Instant) error {
-	erased := false
+	now := mirror.At(c.Now())
+	r := store.ErasureReceipt{Shop: notice.ShopDomain, Topic: d.Topic, WebhookID: d.WebhookID, State: store.ErasureAsked, TrueAt: asOf, AskedAt: now}
+	r.Subjects.Orders = mirror.SortedIDs(notice.OrderIDs)
+	if d.Topic == "customers/data_request" { // Somebody has to answer it, and must know whom it is about.
+		if notice.CustomerID != 0 {
+			r.Subjects.Customer = mirror.NewGID("Customer", notice.CustomerID)
+		}
+		r.Subjects.Request = strconv.FormatInt(notice.RequestID, 10)
+	}
 	err := c.Store.Update(ctx, func(tx *store.Tx) error {
-		erased = false
+		asked := r
 		shop, err := tx.ShopByDomain(notice.ShopDomain)
-		known := err == nil
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		note := "the shop is not known here: nothing is held of it"
 		switch {
-		case !known:
-		case d.Topic == "shop/redact" && (shop.State == store.ShopConnected || asOf < shop.InstalledAt):
-			// Shopify sends none after a new installation: this one is late.
-			note = "the shop has connected again since: nothing was erased"
-		case d.Topic == "shop/redact":
-			if err := tx.EraseShop(shop.ID); err != nil {
-				return err
-			}
-			erased, note = true, "all that was held of the shop is erased"
-		case d.Topic == "customers/redact":
-			// Orders hold no name and no address here. What else they say was
-			// redacted at Shopify, and is read again.
-			demands := make([]mirror.Demand, 0, len(notice.OrderIDs))
-			for _, id := range notice.OrderIDs {
-				demands = append(demands, mirror.Demand{Read: mirror.ReadOrder, ID: id, AsOf: asOf})
-			}
-			if err := tx.AddDemands(shop.ID, demands, asOf); err != nil {
-				return err
-			}
-			note = fmt.Sprintf("%d orders are read again", len(demands))
+		case errors.Is(err, store.ErrNotFound):
+			asked.State, asked.DoneAt, asked.Note = store.ErasureDone, now, "the shop is not known here: nothing is held of it"
+		case err != nil:
+			return err
 		default:
-			note = fmt.Sprintf("the customer asks for their data: %d orders are named; the shop's owner is to be answered", len(notice.OrderIDs))
+			asked.Erasing = shop.ID
 		}
-		if err := tx.EraseBody(d.Seq); err != nil {
+		if _, err := tx.AddErasure(asked); err != nil {
 			return err
 		}
-		return tx.AddReceipt(store.Receipt{At: d.ReceivedAt, Shop: notice.ShopDomain, Topic: d.Topic, WebhookID: d.WebhookID, Note: note})
+		return tx.EraseBody(d.Seq)
 	})
 	if err != nil {
-		return fmt.Errorf("carry out %s for shop %s: %w", d.Topic, notice.ShopDomain, err)
+		return fmt.Errorf("keep %s of shop %s: %w", d.Topic, notice.ShopDomain, err)
 	}
-	if erased {
-		c.keysChanged()
+	if c.Events.ErasureAsked != nil {
+		c.Events.ErasureAsked()
 	}
-	c.Log.Warn("privacy request was carried out: see its receipt", "shop", notice.ShopDomain, "topic", d.Topic, "webhook_id", d.WebhookID)
 	return nil
+}
+
+// Installed asks a shop whether the app is still installed there. An error says
+// that it did not answer so that anybody could tell.
+func (c *Connector) Installed(ctx context.Context, shop store.Shop) (bool, error) {
+	ctx, cancel := context.WithTimeout(shopify.WithPriority(ctx), askWithin)
+	defer cancel()
+	client, err := c.Client(ctx, shop)
+	if err == nil {
+		err = askWho(ctx, client, shop.Domain)
+	}
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ErrReconnect), errors.Is(err, ErrUninstalled), shopify.ClassOf(err) == shopify.ClassToken:
+		return false, nil
+	}
+	return false, err
 }

@@ -242,8 +242,8 @@ func askWho(ctx context.Context, client *shopify.Client, domain string) error {
 	return nil
 }
 
-// install writes the shop's new tokens and their times, and for a shop that was
-// not connected a new webhook key and the moment, in one transaction. A merchant
+// install writes the shop's new tokens, their times and the moment, and for a shop
+// that was not connected a new webhook key, in one transaction. A merchant
 // who logs in again has not installed again: webhooks are on their way to the
 // key that there is, and would be refused at another.
 func (c *Connector) install(ctx context.Context, domain string, token shopify.Token, state store.ShopState, at time.Time) (store.Shop, error) {
@@ -260,8 +260,11 @@ func (c *Connector) install(ctx context.Context, domain string, token shopify.To
 		if err := c.setTokens(&shop, token); err != nil {
 			return err
 		}
+		// That Shopify granted it proves the app installed at this moment: an
+		// uninstallation of before is of an earlier installation, also where it was
+		// never heard and the shop counted as connected all the while.
+		shop.InstalledAt, shop.UninstalledAt = mirror.At(at.Add(offset)), 0
 		if !again {
-			shop.InstalledAt, shop.UninstalledAt = mirror.At(at.Add(offset)), 0
 			if err := c.setKey(&shop); err != nil {
 				return err
 			}

@@ -212,6 +212,10 @@ func (in *Inbox) accept(w http.ResponseWriter, r *http.Request, shop cached, top
 	if delivery.State == store.DeliveryQuarantined {
 		in.Log.Warn("webhook set aside", "shop", shop.domain, "topic", topic, "webhook_id", delivery.WebhookID, "reason", delivery.Reason)
 	}
+	if err := in.Seal(r.Context(), &delivery); err != nil {
+		in.unavailable(w, "seal a webhook", err)
+		return
+	}
 	in.finish(w, r, item{delivery: &delivery})
 }
 

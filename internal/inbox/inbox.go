@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,6 +71,9 @@ type Config struct {
 	// Known tells whether a topic means anything to this program. A signed
 	// delivery of another topic is kept in quarantine.
 	Known func(topic string) bool
+	// Seal seals the body of a delivery that may name customers, before it is
+	// stored. Default: none is sealed.
+	Seal func(context.Context, *store.Delivery) error
 	// Now is this machine's clock. Default: time.Now.
 	Now func() time.Time
 	// Wake is called after deliveries were stored. It must not block. Default: nothing.
@@ -130,6 +134,9 @@ func (i item) size() int64 {
 func New(config Config) *Inbox {
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.Seal == nil {
+		config.Seal = func(context.Context, *store.Delivery) error { return nil }
 	}
 	if config.Wake == nil {
 		config.Wake = func() {}
@@ -250,7 +257,11 @@ func (in *Inbox) commit(batch []item) error {
 		}
 	}
 	err := in.Store.Update(ctx, func(tx *store.Tx) error {
-		if err := tx.AddDeliveries(deliveries); err != nil {
+		held, err := ofKnownShops(tx, deliveries)
+		if err != nil {
+			return err
+		}
+		if err := tx.AddDeliveries(held); err != nil {
 			return err
 		}
 		for _, i := range batch {
@@ -269,6 +280,29 @@ func (in *Inbox) commit(batch []item) error {
 	in.stats.stored.Add(int64(len(batch)))
 	in.stats.quarantined.Add(quarantined)
 	return nil
+}
+
+// ofKnownShops leaves out what came for shops that were erased since they were
+// looked up: nothing may be held of them, and one such delivery must not keep
+// the others of its batch from the disk.
+func ofKnownShops(tx *store.Tx, all []store.Delivery) ([]store.Delivery, error) {
+	var ids []int64
+	for _, d := range all {
+		if !slices.Contains(ids, d.ShopID) {
+			ids = append(ids, d.ShopID)
+		}
+	}
+	known, err := tx.KnownShops(ids)
+	if err != nil {
+		return nil, err
+	}
+	held := make([]store.Delivery, 0, len(all))
+	for _, d := range all {
+		if known[d.ShopID] {
+			held = append(held, d)
+		}
+	}
+	return held, nil
 }
 
 // reject notes a wrong signature, if there is room for the note.

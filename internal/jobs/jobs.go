@@ -420,6 +420,25 @@ func (j *Jobs) zone(tx *store.Tx, shop store.Shop) (*time.Location, error) {
 	return zone, nil
 }
 
+// DropJobs takes the jobs of a shop's runs and tasks away, and what they noted of
+// failures, and says how many. One that is being carried out finds its run gone.
+func DropJobs(ctx context.Context, tx *store.Tx, shop int64) (int64, error) {
+	const of = `DELETE FROM river_job WHERE kind = $1 AND json_extract(args, $2) IN (SELECT id FROM %s WHERE shop_id = $3)`
+	var dropped int64
+	for _, job := range []struct{ kind, id, table string }{{runArgs{}.Kind(), "$.run_id", "runs"}, {taskArgs{}.Kind(), "$.task_id", "tasks"}} {
+		result, err := tx.SQL().ExecContext(ctx, fmt.Sprintf(of, job.table), job.kind, job.id, shop)
+		if err != nil {
+			return dropped, fmt.Errorf("drop the jobs of shop %d: %w", shop, err)
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return dropped, fmt.Errorf("drop the jobs of shop %d: %w", shop, err)
+		}
+		dropped += n
+	}
+	return dropped, nil
+}
+
 type clearArgs struct{}
 
 func (clearArgs) Kind() string { return "clear" }

@@ -68,7 +68,7 @@ func (j *Jobs) mustFind(t *testing.T, id int64) (task store.Task) {
 func end(j **Jobs, name string) taskFunc {
 	return func(ctx context.Context, id int64) (task store.Task, err error) {
 		err = (*j).Store.Update(ctx, func(tx *store.Tx) (err error) {
-			if task, err = tx.TaskByID(id); err != nil {
+			if task, err = tx.TaskByID(id); err != nil || task.State.Over() {
 				return err
 			}
 			task.State, task.Report, task.EndedAt = store.RunOK, []byte(`"`+name+`"`), mirror.At(time.Now())

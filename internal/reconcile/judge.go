@@ -51,7 +51,7 @@ func (r *reading) judge(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := step(j.loadWaiting); err != nil {
+	if err := step(func() error { return j.loadWaiting(ctx) }); err != nil {
 		return err
 	}
 	for _, hanging := range []bool{false, true} {
@@ -98,7 +98,7 @@ type stored struct {
 
 // loadWaiting reads the shop's webhooks that are stored and not applied, and
 // the deliveries that were rejected.
-func (j *judge) loadWaiting() error {
+func (j *judge) loadWaiting(ctx context.Context) error {
 	w := waiting{named: map[mirror.GID][]stored{}, rejected: map[string][]mirror.Instant{}, used: map[string]map[int]mirror.GID{}}
 	deliveries, err := j.tx.Deliveries(store.DeliveryFilter{Shop: j.shop.ID, States: []string{store.DeliveryNew, store.DeliveryQuarantined}}, waitingLimit, waitingBytes)
 	if err != nil {
@@ -112,6 +112,13 @@ func (j *judge) loadWaiting() error {
 		asOf := d.ReceivedAt
 		if d.TriggeredAt != 0 {
 			asOf = min(asOf, d.TriggeredAt)
+		}
+		d, opened, err := j.Open(ctx, d)
+		if err != nil {
+			return err
+		}
+		if !opened {
+			continue // Nobody can tell whom it names.
 		}
 		for _, id := range shopify.Named(shopify.Delivery{Topic: d.Topic, Body: d.Body, TriggeredAt: d.TriggeredAt, ReceivedAt: d.ReceivedAt}) {
 			w.named[id] = append(w.named[id], stored{d.Topic, asOf, reason})

@@ -38,6 +38,9 @@ func NewPoller(config Config, hydrator *Hydrator) *Poller {
 	if config.BulkStall == 0 {
 		config.BulkStall = defaultBulkStall
 	}
+	if config.Open == nil {
+		config.Open = func(_ context.Context, d store.Delivery) (store.Delivery, bool, error) { return d, true, nil }
+	}
 	return &Poller{Config: config, Hydrator: hydrator, running: map[int64]bool{}}
 }
 

@@ -32,6 +32,10 @@ type Config struct {
 	// Drain applies a shop's webhooks that are stored when it is called.
 	Drain func(ctx context.Context, shop int64) error
 
+	// Open gives a stored webhook with its body in the clear; opened is false for
+	// one that nobody can open any more. Default: bodies are not sealed.
+	Open func(context.Context, store.Delivery) (d store.Delivery, opened bool, err error)
+
 	// MaxDelete is the fuse of P4: see Fuse.
 	MaxDelete Fuse
 

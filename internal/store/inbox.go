@@ -19,6 +19,7 @@ type Delivery struct {
 	TriggeredAt mirror.Instant // As the header says; zero when it says nothing readable.
 	ReceivedAt  mirror.Instant // On the shop's Shopify clock.
 	Body        []byte
+	Sealed      bool   // The body is sealed by the shop's own key.
 	State       string // new, done or quarantined.
 	Reason      string
 	AppliedAt   mirror.Instant
@@ -34,13 +35,13 @@ const (
 // AddDeliveries stores deliveries; those whose shop, topic and webhook id are
 // stored already are passed over.
 func (t *Tx) AddDeliveries(all []Delivery) error {
-	const columns = 11
+	const columns = 12
 	return chunks(all, columns, func(part []Delivery) error {
 		args := make([]any, 0, len(part)*columns)
 		for _, d := range part {
-			args = append(args, d.ShopID, d.Topic, d.WebhookID, d.Bound, d.EventID, d.APIVersion, d.TriggeredAt, d.ReceivedAt, d.Body, d.State, d.Reason)
+			args = append(args, d.ShopID, d.Topic, d.WebhookID, d.Bound, d.EventID, d.APIVersion, d.TriggeredAt, d.ReceivedAt, d.Body, d.Sealed, d.State, d.Reason)
 		}
-		_, err := t.exec(`INSERT INTO inbox (shop_id, topic, webhook_id, bound, event_id, api_version, triggered_at, received_at, body, state, reason)
+		_, err := t.exec(`INSERT INTO inbox (shop_id, topic, webhook_id, bound, event_id, api_version, triggered_at, received_at, body, sealed, state, reason)
 			VALUES `+placeholders(1, len(part), columns)+` ON CONFLICT (shop_id, topic, webhook_id) DO NOTHING`, args...)
 		if err != nil {
 			return fmt.Errorf("store %d webhooks: %w", len(part), err)
@@ -50,17 +51,19 @@ func (t *Tx) AddDeliveries(all []Delivery) error {
 }
 
 // NewDeliveries lists the oldest webhooks that are not applied yet: up to limit
-// of them, and no more once their bodies together pass maxBytes.
+// of them, and no more once their bodies together pass maxBytes. What a shop sent
+// that is being erased is not applied any more.
 func (t *Tx) NewDeliveries(limit, maxBytes int) ([]Delivery, error) {
 	var all []Delivery
-	err := t.each(`SELECT `+deliveryColumns+` FROM inbox WHERE state = 'new' ORDER BY seq LIMIT $1`, []any{limit}, upTo(maxBytes, &all))
+	err := t.each(`SELECT `+deliveryColumns+` FROM inbox WHERE state = 'new'
+		AND shop_id NOT IN (SELECT id FROM shops WHERE state = 'erasing') ORDER BY seq LIMIT $1`, []any{limit}, upTo(maxBytes, &all))
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
 	return all, err
 }
 
-const deliveryColumns = `seq, shop_id, topic, webhook_id, bound, event_id, api_version, triggered_at, received_at, body, state, reason, applied_at`
+const deliveryColumns = `seq, shop_id, topic, webhook_id, bound, event_id, api_version, triggered_at, received_at, body, sealed, state, reason, applied_at`
 
 // upTo gathers deliveries until their bodies together pass maxBytes.
 func upTo(maxBytes int, all *[]Delivery) func(scan func(...any) error) error {
@@ -68,7 +71,7 @@ func upTo(maxBytes int, all *[]Delivery) func(scan func(...any) error) error {
 	return func(scan func(...any) error) error {
 		var d Delivery
 		err := scan(&d.Seq, &d.ShopID, &d.Topic, &d.WebhookID, &d.Bound, &d.EventID, &d.APIVersion, &d.TriggeredAt, &d.ReceivedAt, &d.Body,
-			&d.State, &d.Reason, &d.AppliedAt)
+			&d.Sealed, &d.State, &d.Reason, &d.AppliedAt)
 		*all = append(*all, d)
 		if bytes += len(d.Body); err == nil && bytes > maxBytes {
 			return errEnough

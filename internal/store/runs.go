@@ -67,11 +67,16 @@ func (t *Tx) QueueRun(r Run) (run Run, fresh bool, err error) {
 	return r, true, nil
 }
 
-// SaveRun writes a run's state, times, progress, report and error. Whether
+// SaveRun writes an open run's state, times, progress, report and error. Whether
 // deletions are accepted is the operator's word, given at any time: see QueueRun.
+// ErrNotFound says that the run is over, or gone: its shop has left meanwhile.
 func (t *Tx) SaveRun(r Run) error {
-	_, err := t.exec(`UPDATE runs SET state = $2, started_at = $3, ended_at = $4, progress = $5, report = $6, error = $7 WHERE id = $1`,
+	n, err := t.exec(`UPDATE runs SET state = $2, started_at = $3, ended_at = $4, progress = $5, report = $6, error = $7
+		WHERE id = $1 AND state IN ('queued', 'running')`,
 		r.ID, r.State, r.StartedAt, r.EndedAt, string(r.Progress), string(r.Report), r.Error)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return fmt.Errorf("save run %d: %w", r.ID, err)
 	}

@@ -13,6 +13,7 @@ const (
 	ShopConnected   ShopState = "connected"
 	ShopReconnect   ShopState = "reconnect"   // Shopify refused the token for good: the merchant must log in again.
 	ShopUninstalled ShopState = "uninstalled" // Secrets are erased, the copy is kept until it is redacted or connected again.
+	ShopErasing     ShopState = "erasing"     // It has no domain and no secret any more; its rows are on their way out.
 )
 
 // Shop is a shop that connected. Sealed values are ciphertexts; only package
@@ -93,36 +94,9 @@ func (t *Tx) shop(where string, arg any) (Shop, error) {
 	return s, nil
 }
 
-// Shops lists all shops by domain.
+// Shops lists all shops by domain, but for those that are being erased.
 func (t *Tx) Shops() ([]Shop, error) {
-	return list(t, `SELECT `+shopColumns+` FROM shops ORDER BY domain`, nil, scanShop)
-}
-
-// shopTables are the tables with rows of a shop, those that others refer to last.
-var shopTables = []string{
-	"product_search", "api_keys", "subscriptions", "daily_runs", "complete_reads", "tasks", "sweep_marks", "tombstones", "habits", "habits_counted", "silences", "inbox", "demands", "changes", "history", "records", "runs",
-}
-
-// EraseShop deletes a shop and all that is known of it, but for receipts.
-func (t *Tx) EraseShop(shop int64) error {
-	statements := []string{
-		`DELETE FROM product_tokens WHERE rowid IN (SELECT rowid FROM product_search WHERE shop_id = $1)`,
-		`DELETE FROM product_offers WHERE product IN (SELECT rowid FROM product_search WHERE shop_id = $1)`,
-		`DELETE FROM run_records WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
-		`DELETE FROM staged WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
-		`DELETE FROM drift WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
-		`DELETE FROM run_topics WHERE run_id IN (SELECT id FROM runs WHERE shop_id = $1)`,
-		`DELETE FROM sessions WHERE scope = 'connected:' || (SELECT domain FROM shops WHERE id = $1)`,
-	}
-	for _, table := range shopTables {
-		statements = append(statements, `DELETE FROM `+table+` WHERE shop_id = $1`)
-	}
-	for _, statement := range append(statements, `DELETE FROM shops WHERE id = $1`) {
-		if _, err := t.exec(statement, shop); err != nil {
-			return fmt.Errorf("erase shop %d: %w", shop, err)
-		}
-	}
-	return nil
+	return list(t, `SELECT `+shopColumns+` FROM shops WHERE state <> 'erasing' ORDER BY domain`, nil, scanShop)
 }
 
 // Subscription is a webhook subscription as the last audit left it.

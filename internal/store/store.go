@@ -134,9 +134,10 @@ func ensureFile(path string, mode Mode) error {
 
 func openPool(path string, size int, extra string) (*sql.DB, error) {
 	// FULL costs next to nothing under group commit, and NORMAL may lose the
-	// last commits in a power cut.
+	// last commits in a power cut. secure_delete overwrites what is deleted: what
+	// was not overwritten at its time is found by no later erasure.
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + extra +
-		"&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)"
+		"&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=secure_delete(1)"
 	if strings.Contains(extra, "mode=ro") {
 		dsn = strings.Replace(dsn, "&_pragma=journal_mode(WAL)", "", 1)
 	}

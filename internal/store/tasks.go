@@ -60,10 +60,15 @@ func (t *Tx) QueueTask(k Task) (Task, error) {
 	return k, nil
 }
 
-// SaveTask writes a task's state, times, progress, report and error.
+// SaveTask writes an open task's state, times, progress, report and error.
+// ErrNotFound says that it is over, or gone: its shop has left meanwhile.
 func (t *Tx) SaveTask(k Task) error {
-	_, err := t.exec(`UPDATE tasks SET state = $2, started_at = $3, ended_at = $4, progress = $5, report = $6, error = $7 WHERE id = $1`,
+	n, err := t.exec(`UPDATE tasks SET state = $2, started_at = $3, ended_at = $4, progress = $5, report = $6, error = $7
+		WHERE id = $1 AND state IN ('queued', 'running')`,
 		k.ID, k.State, k.StartedAt, k.EndedAt, string(k.Progress), string(k.Report), k.Error)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return fmt.Errorf("save task %d: %w", k.ID, err)
 	}

@@ -63,7 +63,7 @@ func stagedLinesComeByOwnerAndGoWithTheirRun(t *testing.T, s *store.Store) {
 		return errors.Join(forgetErr, saveErr, overErr)
 	})
 	stage("orders", store.Staged{Owner: "A"})
-	Update(t, s, func(tx *store.Tx) error { return tx.EraseShop(shop.ID) })
+	Erase(t, s, shop)
 }
 
 func whatCameAndWentIsCountedByWhoToldOfIt(t *testing.T, s *store.Store) {

@@ -98,3 +98,27 @@ func Save(t testing.TB, s *store.Store, shop store.Shop, records ...store.Record
 	t.Helper()
 	Update(t, s, func(tx *store.Tx) error { return tx.SaveRecords(shop.ID, records) })
 }
+
+// Erase takes a shop out of the database, a row at a time and then the rest, so
+// that every table is once cut short.
+func Erase(t testing.TB, s *store.Store, shop store.Shop) {
+	t.Helper()
+	Update(t, s, func(tx *store.Tx) error { return tx.BeginErasure(shop) })
+	for limit := 1; ; limit *= 2 {
+		erased := map[string]int64{}
+		Update(t, s, func(tx *store.Tx) (err error) {
+			erased, err = tx.EraseSome(shop.ID, limit)
+			return err
+		})
+		if len(erased) == 0 {
+			break
+		}
+	}
+	Update(t, s, func(tx *store.Tx) error {
+		remaining, err := tx.EndErasure(shop.ID)
+		if remaining != 0 {
+			t.Errorf("%d rows of the erased shop remain", remaining)
+		}
+		return err
+	})
+}

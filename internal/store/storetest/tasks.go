@@ -204,5 +204,5 @@ func oldTasksAreDropped(t *testing.T, s *store.Store) {
 		}
 		return err
 	})
-	Update(t, s, func(tx *store.Tx) error { return tx.EraseShop(shop.ID) })
+	Erase(t, s, shop)
 }

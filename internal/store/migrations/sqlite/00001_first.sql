@@ -4,12 +4,14 @@
 -- +goose Up
 
 -- One row a shop that ever connected; numbers are never used twice, for work on
--- an erased shop may still be under way. Tokens and the webhook key are sealed;
--- the key is found by its hash, since it is a secret in a URL.
+-- an erased shop may still be under way. One that is being erased has given up
+-- its domain and its secrets, so that the shop may connect anew meanwhile. Tokens
+-- and the webhook key are sealed; the key is found by its hash, since it is a
+-- secret in a URL.
 CREATE TABLE shops (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT,
     domain             TEXT    NOT NULL UNIQUE,
-    state              TEXT    NOT NULL CHECK (state IN ('connected', 'reconnect', 'uninstalled')),
+    state              TEXT    NOT NULL CHECK (state IN ('connected', 'reconnect', 'uninstalled', 'erasing')),
     scopes             TEXT    NOT NULL,
     webhook_key_hash   BLOB    NOT NULL UNIQUE,
     webhook_key        BLOB    NOT NULL,
