@@ -43,7 +43,7 @@ func (w *world) control() {
 	w.Helper()
 	var all []store.Delivery
 	storetest.View(w, w.store, func(tx *store.Tx) (err error) {
-		all, err = tx.NewDeliveries(100, 1<<20)
+		all, err = tx.NewDeliveries(10_000, 1<<30)
 		return err
 	})
 	for _, d := range all {

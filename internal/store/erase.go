@@ -288,8 +288,13 @@ func (t *Tx) KnownShops(ids []int64) (map[int64]bool, error) {
 	return known, err
 }
 
-// searchPages bounds the pages of the search index that one step of a scrub writes.
-const searchPages = 256
+const (
+	// searchPages bounds the pages of the search index that one step of a scrub
+	// writes, and searchSteps the steps: ten gigabytes together. What is not merged
+	// then is left to the next scrub.
+	searchPages = 256
+	searchSteps = 10_000
+)
 
 // Scrub removes the older copies of deleted rows: from the search index, which
 // marks deleted entries and drops them only as it is merged, and from the
@@ -302,7 +307,8 @@ const searchPages = 256
 // every shop out for as long as the whole database takes to be written.
 func (s *Store) Scrub(ctx context.Context) (clean bool, err error) {
 	// Negative: all segments are to become one, also where a merge would not be due.
-	for step := -searchPages; ; step = searchPages {
+	merged := false
+	for steps, pages := 0, -searchPages; !merged && steps < searchSteps; steps, pages = steps+1, searchPages {
 		var before, after int64
 		err := s.Update(ctx, func(tx *Tx) error {
 			// The way to see that a merge had nothing to do is that it changed
@@ -310,7 +316,7 @@ func (s *Store) Scrub(ctx context.Context) (clean bool, err error) {
 			if err := tx.one(`SELECT total_changes()`, nil, &before); err != nil {
 				return err
 			}
-			if _, err := tx.exec(`INSERT INTO product_tokens (product_tokens, rank) VALUES ('merge', $1)`, step); err != nil {
+			if _, err := tx.exec(`INSERT INTO product_tokens (product_tokens, rank) VALUES ('merge', $1)`, pages); err != nil {
 				return err
 			}
 			return tx.one(`SELECT total_changes()`, nil, &after)
@@ -318,15 +324,13 @@ func (s *Store) Scrub(ctx context.Context) (clean bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("merge the search index: %w", err)
 		}
-		if after-before < 2 {
-			break
-		}
+		merged = after-before < 2
 	}
 	var busy, logged, moved int64
 	if err := s.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &logged, &moved); err != nil {
 		return false, fmt.Errorf("truncate the log of %s: %w", s.path, err)
 	}
-	return busy == 0, nil
+	return merged && busy == 0, nil
 }
 
 // RedactOrders takes what may tell of a customer out of these orders of a shop:
