@@ -51,6 +51,7 @@ type cli struct {
 	Status   statusCommand   `cmd:"" help:"Show how every shop stands."`
 	Search   searchCommand   `cmd:"" help:"Search a shop's products."`
 	Export   exportCommand   `cmd:"" help:"Print a shop's copy, one JSON object a line."`
+	Doctor   doctorCommand   `cmd:"" help:"Look for what is wrong with this installation, and say what to do about it."`
 
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's schema up to date."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

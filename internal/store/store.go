@@ -385,3 +385,15 @@ func chunks[T any](all []T, size int, do func([]T) error) error {
 	}
 	return nil
 }
+
+// QuickCheck reads every page of the database and says what is wrong with it.
+func (s *Store) QuickCheck(ctx context.Context) error {
+	var said string
+	if err := s.read.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&said); err != nil {
+		return fmt.Errorf("check %s: %w", s.path, err)
+	}
+	if said != "ok" {
+		return fmt.Errorf("check %s: %s", s.path, said)
+	}
+	return nil
+}
