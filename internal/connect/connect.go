@@ -16,6 +16,7 @@ package connect
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -157,13 +158,25 @@ func (c *Connector) MissingScopes(shop store.Shop) []string {
 	return shopify.MissingScopes(shopify.ParseScopes(shop.Scopes), c.Scopes)
 }
 
-// app is how this program names itself when it asks for tokens.
-func (c *Connector) app() (shopify.App, error) {
+// apps is how this program names itself when it asks for tokens: by its newest
+// secret first.
+func (c *Connector) apps() ([]shopify.App, error) {
 	if c.APIKey == "" || len(c.Secrets) == 0 {
-		return shopify.App{}, errors.New("SHOPIFY_API_KEY and SHOPIFY_API_SECRET are not set")
+		return nil, errors.New("SHOPIFY_API_KEY and SHOPIFY_API_SECRET are not set")
 	}
-	return shopify.App{ClientID: c.APIKey, Secret: c.Secrets[0]}, nil
+	apps := make([]shopify.App, len(c.Secrets))
+	for i, s := range c.Secrets {
+		apps[i] = shopify.App{ClientID: c.APIKey, Secret: s}
+	}
+	return apps, nil
 }
+
+// fingerprint tells secrets of the app apart without giving anything of them away.
+func fingerprint(s secret.Secret) string {
+	return hex.EncodeToString(secret.Hash(s.Reveal())[:fingerprintBytes])
+}
+
+const fingerprintBytes = 8
 
 // Columns whose values are sealed. With the domain they are what a ciphertext
 // is bound to, so that one copied elsewhere does not open.
@@ -191,9 +204,12 @@ func (c *Connector) open(domain, column string, sealed []byte) (secret.Secret, e
 	return secret.New(string(text)), nil
 }
 
-// setTokens seals a token into the shop's row. Its times are on this machine's
-// clock, as their lifetimes were counted by it.
-func (c *Connector) setTokens(shop *store.Shop, token shopify.Token) (err error) {
+// setTokens seals a token into the shop's row and keeps the one before it. Its
+// times are on this machine's clock, as its life was counted by it.
+func (c *Connector) setTokens(shop *store.Shop, token gotten) (err error) {
+	if !token.fromLast {
+		shop.LastAccessToken, shop.LastAccessExpiresAt, shop.LastRefreshToken = shop.AccessToken, shop.AccessExpiresAt, shop.RefreshToken
+	}
 	if shop.AccessToken, err = c.seal(shop.Domain, columnAccess, token.Access.Reveal()); err != nil {
 		return err
 	}
@@ -203,12 +219,15 @@ func (c *Connector) setTokens(shop *store.Shop, token shopify.Token) (err error)
 			return err
 		}
 	}
-	shop.AccessExpiresAt, shop.RefreshExpiresAt = mirror.At(token.ExpiresAt), mirror.At(token.RefreshExpiresAt)
-	shop.AccessRenewAt = 0
-	if !token.ExpiresAt.IsZero() {
+	shop.TokenAt, shop.TokenSecret = mirror.At(token.asked), token.by
+	shop.AccessExpiresAt, shop.AccessRenewAt, shop.RefreshExpiresAt = 0, 0, 0
+	if token.Life > 0 {
 		// A short life is used by half, or every call would ask for a new one.
-		early := min(refreshBefore, token.ExpiresAt.Sub(c.Now())/2)
-		shop.AccessRenewAt = mirror.At(token.ExpiresAt.Add(-early))
+		early := min(refreshBefore, token.Life/2)
+		shop.AccessExpiresAt, shop.AccessRenewAt = mirror.At(token.asked.Add(token.Life)), mirror.At(token.asked.Add(token.Life-early))
+	}
+	if token.RefreshLife > 0 {
+		shop.RefreshExpiresAt = mirror.At(token.asked.Add(token.RefreshLife))
 	}
 	return nil
 }
@@ -228,7 +247,9 @@ func (c *Connector) setKey(shop *store.Shop) (err error) {
 // that no key has.
 func erase(shop *store.Shop) {
 	shop.AccessToken, shop.RefreshToken, shop.WebhookKey = nil, nil, []byte{}
-	shop.AccessExpiresAt, shop.RefreshExpiresAt = 0, 0
+	shop.LastAccessToken, shop.LastRefreshToken, shop.TokenSecret = nil, nil, ""
+	shop.AccessExpiresAt, shop.AccessRenewAt, shop.RefreshExpiresAt, shop.LastAccessExpiresAt, shop.TokenAt = 0, 0, 0, 0, 0
+	shop.Trouble, shop.TroubleAt = "", 0
 	shop.WebhookKeyHash = make([]byte, 32)
 	_, _ = rand.Read(shop.WebhookKeyHash) // Never fails.
 }

@@ -33,15 +33,17 @@ const (
 	pathLogin     = "/shopify/login"
 	pathCallback  = "/shopify/callback"
 	pathConnected = "/connected"
+	pathSession   = "/shopify/session"
 )
 
-// Handler serves the pages of a shop's login: /shopify/login, /shopify/callback
-// and /connected.
+// Handler serves the pages of a shop's login, /shopify/login, /shopify/callback
+// and /connected, and /shopify/session, by which an embedded app's page connects its shop.
 func (c *Connector) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathLogin, c.serve(c.login))
 	mux.HandleFunc("GET "+pathCallback, c.serve(c.callback))
 	mux.HandleFunc("GET "+pathConnected, c.serve(c.showConnected))
+	mux.HandleFunc("POST "+pathSession, c.takeSession)
 	return mux
 }
 
@@ -75,7 +77,7 @@ func (c *Connector) login(w http.ResponseWriter, r *http.Request) *problem {
 			return forged(domain, err)
 		}
 	}
-	app, err := c.app()
+	_, err = c.apps()
 	if err == nil && c.RedirectURI == "" {
 		err = errors.New("SHOPIFY_REDIRECT_URI is not set")
 	}
@@ -90,7 +92,7 @@ func (c *Connector) login(w http.ResponseWriter, r *http.Request) *problem {
 		return broken("begin the login", domain, err)
 	}
 	c.setCookie(w, cookieOf(state), browser, loginLife)
-	http.Redirect(w, r, shopify.AuthorizeURL(c.ShopURL(domain), app.ClientID, c.Scopes, c.RedirectURI, state), http.StatusFound)
+	http.Redirect(w, r, shopify.AuthorizeURL(c.ShopURL(domain), c.APIKey, c.Scopes, c.RedirectURI, state), http.StatusFound)
 	return nil
 }
 
@@ -122,9 +124,12 @@ func (c *Connector) callback(w http.ResponseWriter, r *http.Request) *problem {
 
 	// From here on the browser may leave: what Shopify grants must not get lost.
 	ctx := shopify.WithPriority(context.WithoutCancel(r.Context()))
-	shop, p := c.exchange(ctx, domain, code, found && shop.State == store.ShopConnected, arrived)
-	if p != nil {
-		return p
+	known := found && shop.State == store.ShopConnected
+	shop, err = c.admit(ctx, domain, store.GrantLogin, known, arrived, func(ctx context.Context, app shopify.App) (shopify.Token, error) {
+		return shopify.Exchange(ctx, c.HTTP, c.ShopURL(domain), app, code)
+	})
+	if err != nil {
+		return notAdmitted(domain, err)
 	}
 	c.connected(ctx, shop)
 	if err := c.startSession(ctx, w, domain); err != nil {
@@ -207,35 +212,28 @@ func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, dom
 	return nil
 }
 
-// exchange turns the code into tokens, puts them on disk, and asks the shop who
-// it is. Until it has answered, a shop that was not connected before is not.
-func (c *Connector) exchange(ctx context.Context, domain, code string, known bool, arrived time.Time) (store.Shop, *problem) {
-	unlock, err := c.tokens.Take(ctx, domain)
+// admit gets a shop its first token, puts it on disk, and asks the shop who it
+// is. Until it has answered, a shop that was not connected before is not.
+func (c *Connector) admit(ctx context.Context, domain string, grant store.TokenGrant, known bool, arrived time.Time,
+	how func(context.Context, shopify.App) (shopify.Token, error)) (store.Shop, error) {
+	l, err := c.lease(ctx, domain)
 	if err != nil {
-		return store.Shop{}, broken("connect the shop", domain, err)
+		return store.Shop{}, err
 	}
-	defer unlock()
-	app, err := c.app()
-	if err != nil {
-		return store.Shop{}, broken("connect the shop", domain, err)
-	}
+	defer l.end(ctx)
 	asking, cancel := context.WithTimeout(ctx, tokenTimeout)
-	token, err := shopify.Exchange(asking, c.HTTP, c.ShopURL(domain), app, code)
+	token, err := c.ask(func(app shopify.App) (shopify.Token, error) { return how(asking, app) })
 	cancel()
-	if shopify.IsFinal(err) {
-		return store.Shop{}, &problem{Status: http.StatusBadRequest, Title: "Shopify refused the login", Shop: domain, Again: true,
-			Text: "Its code was used before or is too old.", Fix: "Start the login again. If that does not help, the app's secret is not the one that Shopify knows.", err: err}
-	}
 	if err != nil {
-		return store.Shop{}, unreachable(domain, err)
+		return store.Shop{}, fmt.Errorf("get a token of shop %s: %w", domain, err)
 	}
 	state := store.ShopReconnect
 	if known {
 		state = store.ShopConnected
 	}
-	shop, err := c.install(ctx, domain, token, state, arrived)
+	shop, err := c.install(ctx, domain, grant, token, state, arrived)
 	if err != nil {
-		return store.Shop{}, broken("keep the shop's tokens", domain, err)
+		return store.Shop{}, err
 	}
 
 	asking, cancel = context.WithTimeout(ctx, askWithin)
@@ -247,18 +245,14 @@ func (c *Connector) exchange(ctx context.Context, domain, code string, known boo
 	if err == nil && len(token.Scopes) == 0 { // Not every answer names them.
 		token.Scopes, err = client.GrantedScopes(asking)
 	}
-	if wrong, ok := errors.AsType[*DomainError](err); ok {
+	if _, ok := errors.AsType[*DomainError](err); ok {
 		// What was stored belongs to another shop.
-		if err := c.forget(ctx, domain); err != nil {
-			return store.Shop{}, broken("forget a token of another shop", domain, err)
-		}
-		return store.Shop{}, &problem{Status: http.StatusBadGateway, Title: "Another shop answered", Shop: domain,
-			Text: "The shop calls itself " + wrong.Actual + ".", Fix: "Log in with that domain.", err: err}
+		return store.Shop{}, errors.Join(err, c.forget(ctx, domain))
 	}
 	if err != nil {
-		return store.Shop{}, unreachable(domain, err)
+		return store.Shop{}, err
 	}
-	err = c.replace(ctx, shop, func(now *store.Shop) error {
+	err = c.replace(ctx, shop, func(_ *store.Tx, now *store.Shop) error {
 		// By now the shop's clock is known.
 		offset := c.of(domain, 0).clock.Offset()
 		now.State, now.Scopes = store.ShopConnected, strings.Join(token.Scopes, ",")
@@ -267,9 +261,26 @@ func (c *Connector) exchange(ctx context.Context, domain, code string, known boo
 		return nil
 	})
 	if err != nil {
-		return store.Shop{}, broken("connect the shop", domain, err)
+		return store.Shop{}, fmt.Errorf("connect shop %s: %w", domain, err)
 	}
 	return shop, nil
+}
+
+// notAdmitted is the page for what kept a shop from being connected.
+func notAdmitted(domain string, err error) *problem {
+	if wrong, ok := errors.AsType[*DomainError](err); ok {
+		return &problem{Status: http.StatusBadGateway, Title: "Another shop answered", Shop: domain,
+			Text: "The shop calls itself " + wrong.Actual + ".", Fix: "Log in with that domain.", err: err}
+	}
+	if shopify.IsFinal(err) || shopify.IsWrongSecret(err) {
+		return &problem{Status: http.StatusBadRequest, Title: "Shopify refused the login", Shop: domain, Again: true,
+			Text: "Its code was used before or is too old.", Fix: "Start the login again. If that does not help, the app's secret is not the one that Shopify knows.", err: err}
+	}
+	_, ofOAuth := errors.AsType[*shopify.OAuthError](err)
+	if ofOAuth || shopify.ClassOf(err) != "" || errors.Is(err, context.DeadlineExceeded) {
+		return unreachable(domain, err)
+	}
+	return broken("connect the shop", domain, err)
 }
 
 // verifyQuery checks a query that Shopify signed, by the shop's clock.
@@ -304,13 +315,7 @@ func (c *Connector) Launch(w http.ResponseWriter, r *http.Request) bool {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	installed := false
-	if found && shop.State == store.ShopConnected {
-		// Where no answer comes, it is believed to be so.
-		is, err := c.Installed(r.Context(), shop)
-		installed = is || err != nil
-	}
-	if installed {
+	if found && shop.State == store.ShopConnected && c.stillInstalled(r.Context(), shop) {
 		if err := c.startSession(r.Context(), w, domain); err == nil {
 			http.Redirect(w, r, pathConnected, http.StatusFound)
 			return true
@@ -318,6 +323,12 @@ func (c *Connector) Launch(w http.ResponseWriter, r *http.Request) bool {
 	}
 	http.Redirect(w, r, pathLogin+"?"+url.Values{"shop": {domain}}.Encode(), http.StatusFound)
 	return true
+}
+
+// stillInstalled asks the shop. Where no answer comes, it is believed to be so.
+func (c *Connector) stillInstalled(ctx context.Context, shop store.Shop) bool {
+	is, err := c.Installed(ctx, shop)
+	return is || err != nil
 }
 
 // startSession lets this browser see the shop's page.

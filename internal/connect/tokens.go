@@ -30,29 +30,46 @@ const (
 //
 // It renews the token near its end, and where it is the rejected one. Both new
 // tokens are on disk before it returns. A refusal that is final marks the shop
-// and is ErrReconnect; where Shopify cannot be asked just now, the old token is
-// given as long as it lives, and an error afterwards.
+// and is ErrReconnect; where Shopify cannot be asked just now, or somebody else
+// asks it already, the old token is given as long as it lives, and an error or
+// the new one afterwards.
 func (c *Connector) AccessToken(ctx context.Context, shopID int64, rejected secret.Secret) (secret.Secret, error) {
+	return c.accessToken(ctx, shopID, rejected, func(store.Shop) bool { return false })
+}
+
+// accessToken is AccessToken; due says of a token that is good still that it is
+// to be renewed.
+func (c *Connector) accessToken(ctx context.Context, shopID int64, rejected secret.Secret, due func(store.Shop) bool) (secret.Secret, error) {
 	shop, token, err := c.storedToken(ctx, shopID)
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	if c.good(shop, token, rejected) {
+	if c.good(shop, token, rejected) && !due(shop) {
 		return token, nil
 	}
-	unlock, err := c.tokens.Take(ctx, shop.Domain)
-	if err != nil {
-		return secret.Secret{}, fmt.Errorf("wait for the token of shop %s: %w", shop.Domain, err)
+	var l *lease
+	if c.alive(shop, token, rejected) {
+		if c.restsAfterFailure(shop) {
+			return token, nil
+		}
+		if l, err = c.leaseNow(ctx, shop.Domain); errors.Is(err, errLeased) {
+			return token, nil // Renewing it does not end it.
+		}
+	} else {
+		l, err = c.lease(ctx, shop.Domain)
 	}
-	defer unlock()
-	// Whoever had the turn before may have done the work.
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("token of shop %s: %w", shop.Domain, err)
+	}
+	defer l.end(ctx)
+	// Whoever had the lease before may have done the work.
 	if shop, token, err = c.storedToken(ctx, shopID); err != nil {
 		return secret.Secret{}, err
 	}
-	if c.good(shop, token, rejected) {
+	if c.good(shop, token, rejected) && !due(shop) {
 		return token, nil
 	}
-	return c.renew(ctx, shop, token, rejected)
+	return c.renew(ctx, l, shop, token, rejected)
 }
 
 // storedToken reads the shop's row and opens its token.
@@ -88,76 +105,165 @@ func (c *Connector) alive(shop store.Shop, token, rejected secret.Secret) bool {
 	return (rejected.Empty() || !token.Equal(rejected)) && (shop.AccessExpiresAt == 0 || mirror.At(c.Now()) < shop.AccessExpiresAt)
 }
 
-// renew refreshes the shop's tokens; the caller has the shop's turn.
-func (c *Connector) renew(ctx context.Context, shop store.Shop, token, rejected secret.Secret) (secret.Secret, error) {
-	alive := c.alive(shop, token, rejected)
+// restsAfterFailure reports that Shopify could not be asked just now.
+func (c *Connector) restsAfterFailure(shop store.Shop) bool {
 	shared := c.of(shop.Domain, offsetOf(shop))
 	shared.mu.Lock()
-	tooSoon := alive && c.Now().Before(shared.retryFrom)
-	shared.mu.Unlock()
-	if tooSoon {
-		return token, nil
-	}
+	defer shared.mu.Unlock()
+	return c.Now().Before(shared.retryFrom)
+}
+
+// gotten is a token as it was got.
+type gotten struct {
+	shopify.Token
+	asked    time.Time // Its life counts from here.
+	by       string    // Fingerprint of the app's secret that asked.
+	fromLast bool      // The refresh token before the present one got it.
+}
+
+// renew gets new tokens for the shop; the caller has its lease.
+func (c *Connector) renew(ctx context.Context, l *lease, shop store.Shop, token, rejected secret.Secret) (secret.Secret, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
 	defer cancel()
-	if shop.RefreshToken == nil {
-		if alive {
-			return token, nil
-		}
-		return secret.Secret{}, c.refused(ctx, shop, errors.New("the token was given by hand and cannot be renewed"))
-	}
-	app, err := c.app()
-	if err != nil {
-		return secret.Secret{}, fmt.Errorf("refresh the token of shop %s: %w", shop.Domain, err)
-	}
-	refresh, err := c.open(shop.Domain, columnRefresh, shop.RefreshToken)
-	if err != nil {
-		return secret.Secret{}, err
-	}
-	fresh, err := shopify.Refresh(ctx, c.HTTP, c.ShopURL(shop.Domain), app, refresh)
+	fresh, err := c.askAgain(ctx, shop, token)
 	if shopify.IsFinal(err) {
 		return secret.Secret{}, c.refused(ctx, shop, err)
 	}
 	if err != nil {
-		err = fmt.Errorf("refresh the token of shop %s: %w", shop.Domain, err)
-		if !alive {
-			return secret.Secret{}, err
-		}
-		shared.mu.Lock()
-		shared.retryFrom = c.Now().Add(refreshPause)
-		shared.mu.Unlock()
-		c.Log.Warn("token could not be refreshed, the old one is used on", "shop", shop.Domain, "error", err)
-		return token, nil
+		return c.keepOld(shop, token, rejected, fmt.Errorf("refresh the token of shop %s: %w", shop.Domain, err))
 	}
-	err = c.replace(ctx, shop, func(now *store.Shop) error {
+	err = c.replace(ctx, shop, func(tx *store.Tx, now *store.Shop) error {
 		if len(fresh.Scopes) > 0 {
 			now.Scopes = strings.Join(fresh.Scopes, ",")
 		}
-		return c.setTokens(now, fresh)
+		if err := c.setTokens(now, fresh); err != nil {
+			return err
+		}
+		if shop.RefreshToken == nil && shop.Grant == store.GrantHand {
+			now.Grant = store.GrantLogin // Exchanged for a pair that is renewed like any other.
+			now.LastAccessToken, now.LastAccessExpiresAt = nil, 0
+		}
+		return l.endIn(tx)
 	})
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("store the refreshed token of shop %s: %w", shop.Domain, err)
 	}
+	l.over = true
 	c.Log.Info("token refreshed", "shop", shop.Domain)
 	return fresh.Access, nil
 }
 
-// refused marks a shop whose token is dead for good.
+// askAgain asks for new tokens in the way that the shop's are got.
+//
+// A refusal of the refresh token is put to the test by the one before it, which
+// Shopify lets live until its successor is used. Where an answer was lost, or
+// two came and the later was not the one that was kept, that is the one that works.
+func (c *Connector) askAgain(ctx context.Context, shop store.Shop, token secret.Secret) (gotten, error) {
+	base := c.ShopURL(shop.Domain)
+	if shop.Grant == store.GrantCredentials {
+		return c.ask(func(app shopify.App) (shopify.Token, error) { return shopify.ClientCredentials(ctx, c.HTTP, base, app) })
+	}
+	if shop.RefreshToken == nil {
+		// It does not expire and is refused: Shopify may have ended its kind, or
+		// exchanged it already and the answer was lost.
+		return c.ask(func(app shopify.App) (shopify.Token, error) { return shopify.Migrate(ctx, c.HTTP, base, app, token) })
+	}
+	fresh, err := c.refresh(ctx, shop, shop.RefreshToken)
+	if !shopify.IsFinal(err) || shop.LastRefreshToken == nil {
+		return fresh, err
+	}
+	c.Log.Warn("the refresh token was refused, the one before it is tried", "shop", shop.Domain, "error", err)
+	if fresh, err = c.refresh(ctx, shop, shop.LastRefreshToken); err == nil {
+		fresh.fromLast = true
+	}
+	return fresh, err
+}
+
+func (c *Connector) refresh(ctx context.Context, shop store.Shop, sealed []byte) (gotten, error) {
+	refresh, err := c.open(shop.Domain, columnRefresh, sealed)
+	if err != nil {
+		return gotten{}, err
+	}
+	return c.ask(func(app shopify.App) (shopify.Token, error) {
+		return shopify.Refresh(ctx, c.HTTP, c.ShopURL(shop.Domain), app, refresh)
+	})
+}
+
+// ask asks for a token with the newest of the app's secrets, and with the older
+// ones where Shopify does not know that one: a secret is replaced at Shopify and
+// here one after the other.
+func (c *Connector) ask(how func(shopify.App) (shopify.Token, error)) (gotten, error) {
+	apps, err := c.apps()
+	if err != nil {
+		return gotten{}, err
+	}
+	var first error
+	for _, app := range apps { // As many as there are secrets: a few.
+		asked := c.Now()
+		token, err := how(app)
+		if err == nil {
+			return gotten{Token: token, asked: asked, by: fingerprint(app.Secret)}, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if !shopify.IsWrongSecret(err) {
+			return gotten{}, err
+		}
+	}
+	return gotten{}, first
+}
+
+// keepOld gives a token that lives still, where no new one can be got now.
+func (c *Connector) keepOld(shop store.Shop, token, rejected secret.Secret, err error) (secret.Secret, error) {
+	if !c.alive(shop, token, rejected) {
+		last, ok := c.lastToken(shop, rejected)
+		if !ok {
+			return secret.Secret{}, err
+		}
+		token = last
+	}
+	shared := c.of(shop.Domain, offsetOf(shop))
+	shared.mu.Lock()
+	shared.retryFrom = c.Now().Add(refreshPause)
+	shared.mu.Unlock()
+	c.Log.Warn("token could not be refreshed, the old one is used on", "shop", shop.Domain, "error", err)
+	return token, nil
+}
+
+// lastToken is the access token before the present one, where it lives.
+func (c *Connector) lastToken(shop store.Shop, rejected secret.Secret) (secret.Secret, bool) {
+	if shop.LastAccessToken == nil || mirror.At(c.Now()) >= shop.LastAccessExpiresAt {
+		return secret.Secret{}, false
+	}
+	last, err := c.open(shop.Domain, columnAccess, shop.LastAccessToken)
+	return last, err == nil && !last.Equal(rejected)
+}
+
+// refused marks a shop whose token is dead for good. Its data stays.
 func (c *Connector) refused(ctx context.Context, shop store.Shop, cause error) error {
-	err := c.replace(ctx, shop, func(now *store.Shop) error {
+	what := "Shopify refuses its refresh token"
+	switch {
+	case shop.Grant == store.GrantCredentials:
+		what = "Shopify gives no token by client credentials: the app must be installed in the shop, and belong to its organisation"
+	case shop.RefreshToken == nil:
+		what = "Shopify refuses its token, which was given by hand and cannot be renewed"
+	}
+	err := c.replace(ctx, shop, func(_ *store.Tx, now *store.Shop) error {
 		now.State = store.ShopReconnect
+		now.Trouble, now.TroubleAt = fmt.Sprintf("%s (%v)", what, cause), mirror.At(c.Now())
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("mark shop %s: %w", shop.Domain, err)
 	}
-	c.Log.Error("shop must be connected again: its merchant has to open the app", "shop", shop.Domain, "error", cause)
+	c.Log.Error("shop must be connected again: its merchant has to open the app", "shop", shop.Domain, "why", what, "error", cause)
 	return fmt.Errorf("token of shop %s: %w: %w", shop.Domain, ErrReconnect, cause)
 }
 
 // replace changes the shop's row, if its tokens are still the ones that were
 // read: an uninstallation meanwhile must not be undone.
-func (c *Connector) replace(ctx context.Context, read store.Shop, change func(*store.Shop) error) error {
+func (c *Connector) replace(ctx context.Context, read store.Shop, change func(*store.Tx, *store.Shop) error) error {
 	return c.Store.Update(ctx, func(tx *store.Tx) error {
 		now, err := tx.ShopByID(read.ID)
 		if err != nil {
@@ -169,7 +275,7 @@ func (c *Connector) replace(ctx context.Context, read store.Shop, change func(*s
 		if !bytes.Equal(now.AccessToken, read.AccessToken) || !bytes.Equal(now.RefreshToken, read.RefreshToken) {
 			return errors.New("its tokens were changed meanwhile")
 		}
-		if err := change(&now); err != nil {
+		if err := change(tx, &now); err != nil {
 			return err
 		}
 		_, err = tx.SaveShop(now)
@@ -193,11 +299,11 @@ func (c *Connector) ImportToken(ctx context.Context, domain string, token secret
 	if err != nil {
 		return store.Shop{}, err
 	}
-	unlock, err := c.tokens.Take(ctx, domain)
+	l, err := c.lease(ctx, domain)
 	if err != nil {
-		return store.Shop{}, fmt.Errorf("wait for the token of shop %s: %w", domain, err)
+		return store.Shop{}, err
 	}
-	defer unlock()
+	defer l.end(ctx)
 	shop, found, err := c.shopByDomain(ctx, domain)
 	if err != nil {
 		return store.Shop{}, err
@@ -222,7 +328,8 @@ func (c *Connector) ImportToken(ctx context.Context, domain string, token secret
 	if err != nil {
 		return store.Shop{}, fmt.Errorf("connect shop %s: %w", domain, err)
 	}
-	shop, err = c.install(ctx, domain, shopify.Token{Access: token, Scopes: scopes}, store.ShopConnected, c.Now())
+	got := gotten{Token: shopify.Token{Access: token, Scopes: scopes}, asked: c.Now()}
+	shop, err = c.install(ctx, domain, store.GrantHand, got, store.ShopConnected, got.asked)
 	if err != nil {
 		return store.Shop{}, err
 	}
@@ -246,7 +353,7 @@ func askWho(ctx context.Context, client *shopify.Client, domain string) error {
 // that was not connected a new webhook key, in one transaction. A merchant
 // who logs in again has not installed again: webhooks are on their way to the
 // key that there is, and would be refused at another.
-func (c *Connector) install(ctx context.Context, domain string, token shopify.Token, state store.ShopState, at time.Time) (store.Shop, error) {
+func (c *Connector) install(ctx context.Context, domain string, grant store.TokenGrant, token gotten, state store.ShopState, at time.Time) (store.Shop, error) {
 	var shop store.Shop
 	err := c.Store.Update(ctx, func(tx *store.Tx) error {
 		var err error
@@ -257,6 +364,7 @@ func (c *Connector) install(ctx context.Context, domain string, token shopify.To
 		shop.Domain, shop.State, shop.Scopes = domain, state, strings.Join(token.Scopes, ",")
 		offset := c.of(domain, offsetOf(shop)).clock.Offset()
 		shop.ClockOffsetMS = offset.Milliseconds()
+		shop.Grant, shop.Trouble, shop.TroubleAt = grant, "", 0
 		if err := c.setTokens(&shop, token); err != nil {
 			return err
 		}
@@ -264,6 +372,8 @@ func (c *Connector) install(ctx context.Context, domain string, token shopify.To
 		// uninstallation of before is of an earlier installation, also where it was
 		// never heard and the shop counted as connected all the while.
 		shop.InstalledAt, shop.UninstalledAt = mirror.At(at.Add(offset)), 0
+		// A new grant retires all tokens that came before it.
+		shop.LastAccessToken, shop.LastRefreshToken, shop.LastAccessExpiresAt = nil, nil, 0
 		if !again {
 			if err := c.setKey(&shop); err != nil {
 				return err

@@ -283,6 +283,9 @@ func (c *Client) attempt(ctx context.Context, operation string, body []byte, tok
 	if reply.StatusCode != http.StatusOK {
 		failure := fail(classOfStatus(reply.StatusCode), nil)
 		failure.Status, failure.Message = reply.StatusCode, cut(string(text))
+		if reply.StatusCode == http.StatusForbidden && strings.Contains(strings.ToLower(failure.Message), "non-expiring") {
+			failure.Class = ClassToken // A public app's old token: another kind is to be got.
+		}
 		failure.RetryAfter = retryAfter(reply.Header)
 		return time.Time{}, failure, nil
 	}

@@ -27,12 +27,13 @@ type Token struct {
 	Access secret.Secret
 	Scopes []string // As granted, sorted. write_x stands for read_x too: see MissingScopes.
 
-	// ExpiresAt is zero for a token that does not expire.
-	ExpiresAt time.Time
+	// Life is how long it works, counted from before it was asked for, to be
+	// early rather than late. Zero for a token that does not expire.
+	Life time.Duration
 
-	// Refresh is empty where the token does not expire.
-	Refresh          secret.Secret
-	RefreshExpiresAt time.Time
+	// Refresh is empty where the token does not expire, or is asked for anew.
+	Refresh     secret.Secret
+	RefreshLife time.Duration // Zero where the answer does not say.
 }
 
 // unknownLife is how long a token is trusted whose answer brought a refresh
@@ -98,7 +99,7 @@ func Exchange(ctx context.Context, client *http.Client, base string, app App, co
 		"client_secret": {app.Secret.Reveal()},
 		"code":          {code},
 		"expiring":      {"1"},
-	}, func(refusal *OAuthError) bool { return refusal.Status == 400 || refusal.Status == 401 }) // A code is good once.
+	}, refusedForGood) // A code is good once.
 }
 
 // Refresh gets a new pair of tokens. Only one call a shop may be under way: each
@@ -121,10 +122,82 @@ func Refresh(ctx context.Context, client *http.Client, base string, app App, ref
 	// The answer lacks the next refresh token. The last one is good until a next
 	// one is used (RFC 6749, section 6), and without any the shop would be lost.
 	token.Refresh = refresh
-	if token.ExpiresAt.IsZero() {
-		token.ExpiresAt = time.Now().Add(unknownLife)
+	if token.Life == 0 {
+		token.Life = unknownLife
 	}
 	return token, nil
+}
+
+// Names of a token exchange: RFC 8693; Shopify's pages "About offline access
+// tokens" and "Exchange a session token for an access token" (2026-11-24).
+const (
+	grantExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+	tokenTypeOffline  = "urn:shopify:params:oauth:token-type:offline-access-token"
+	tokenTypeSession  = "urn:ietf:params:oauth:token-type:id_token"
+	grantCredentials  = "client_credentials"
+	codeInvalidClient = "invalid_client"
+)
+
+// Migrate turns a token that does not expire into a pair that does. The old one
+// is dead afterwards, for good. After a lost answer it can be asked again with
+// the old token, for seven days.
+func Migrate(ctx context.Context, client *http.Client, base string, app App, old secret.Secret) (Token, error) {
+	return expiring(askToken(ctx, client, base, url.Values{
+		"client_id":            {app.ClientID},
+		"client_secret":        {app.Secret.Reveal()},
+		"grant_type":           {grantExchange},
+		"subject_token":        {old.Reveal()},
+		"subject_token_type":   {tokenTypeOffline},
+		"requested_token_type": {tokenTypeOffline},
+		"expiring":             {"1"},
+	}, refusedForGood))
+}
+
+// ExchangeSession turns the session token of an embedded app's page into an
+// offline token of the shop. A session token lives for a minute: where no answer
+// comes, the page is asked for another.
+func ExchangeSession(ctx context.Context, client *http.Client, base string, app App, session secret.Secret) (Token, error) {
+	return expiring(askToken(ctx, client, base, url.Values{
+		"client_id":            {app.ClientID},
+		"client_secret":        {app.Secret.Reveal()},
+		"grant_type":           {grantExchange},
+		"subject_token":        {session.Reveal()},
+		"subject_token_type":   {tokenTypeSession},
+		"requested_token_type": {tokenTypeOffline},
+		"expiring":             {"1"},
+	}, refusedForGood))
+}
+
+// ClientCredentials asks for a token of a shop that belongs to the app's own
+// organisation and has the app installed. There is no refresh token: it is just
+// asked again.
+func ClientCredentials(ctx context.Context, client *http.Client, base string, app App) (Token, error) {
+	return expiring(askToken(ctx, client, base, url.Values{
+		"client_id":     {app.ClientID},
+		"client_secret": {app.Secret.Reveal()},
+		"grant_type":    {grantCredentials},
+	}, refusedForGood))
+}
+
+// refusedForGood is a refusal of what was asked for, and not of who asks: a
+// wrong secret is the operator's to mend.
+func refusedForGood(refusal *OAuthError) bool {
+	return (refusal.Status == 400 || refusal.Status == 401) && refusal.Code != codeInvalidClient
+}
+
+// expiring is for what was asked for as a token that expires: an answer that
+// does not say when is not believed to mean never.
+func expiring(token Token, err error) (Token, error) {
+	if err == nil && token.Life == 0 {
+		token.Life = unknownLife
+	}
+	return token, err
+}
+
+// IsWrongSecret reports that Shopify did not accept the app's own credentials.
+func IsWrongSecret(err error) bool {
+	refusal, ok := errors.AsType[*OAuthError](err)
+	return ok && refusal.Code == codeInvalidClient
 }
 
 // askToken asks the token endpoint; final says which refusals no other try can change.
@@ -136,7 +209,6 @@ func askToken(ctx context.Context, client *http.Client, base string, form url.Va
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
-	asked := time.Now() // Lifetimes are counted from before the answer, to be early rather than late.
 	reply, err := withoutRedirects(client).Do(request)
 	if err != nil {
 		return Token{}, &OAuthError{Err: err}
@@ -159,14 +231,14 @@ func askToken(ctx context.Context, client *http.Client, base string, form url.Va
 		refusal.Final = final(refusal)
 		return Token{}, refusal
 	}
-	token, err := parseToken(text, asked)
+	token, err := parseToken(text)
 	if err != nil {
 		return Token{}, &OAuthError{Status: reply.StatusCode, Err: err}
 	}
 	return token, nil
 }
 
-func parseToken(text []byte, asked time.Time) (Token, error) {
+func parseToken(text []byte) (Token, error) {
 	var said struct {
 		AccessToken           string `json:"access_token"`
 		Scope                 string `json:"scope"`
@@ -188,12 +260,12 @@ func parseToken(text []byte, asked time.Time) (Token, error) {
 	}
 	switch {
 	case said.ExpiresIn > 0:
-		token.ExpiresAt = asked.Add(time.Duration(said.ExpiresIn) * time.Second)
+		token.Life = time.Duration(said.ExpiresIn) * time.Second
 	case said.RefreshToken != "":
-		token.ExpiresAt = asked.Add(unknownLife)
+		token.Life = unknownLife
 	}
 	if said.RefreshTokenExpiresIn > 0 {
-		token.RefreshExpiresAt = asked.Add(time.Duration(said.RefreshTokenExpiresIn) * time.Second)
+		token.RefreshLife = time.Duration(said.RefreshTokenExpiresIn) * time.Second
 	}
 	return token, nil
 }

@@ -194,10 +194,11 @@ func (t *Tx) BeginErasure(shop Shop) error {
 		{`DELETE FROM shop_keys WHERE shop_id = $1`, []any{shop.ID}},
 		{`DELETE FROM api_keys WHERE shop_id = $1`, []any{shop.ID}},
 		{`DELETE FROM sessions WHERE scope = 'connected:' || $1`, []any{shop.Domain}},
+		{`DELETE FROM token_leases WHERE domain = $1`, []any{shop.Domain}},
 		// What was signed wrongly only claimed to be the shop's, and names it all the same.
 		{`DELETE FROM rejected WHERE shop = $1`, []any{shop.Domain}},
 		{`UPDATE shops SET domain = 'erasing-' || id, state = 'erasing', scopes = '', webhook_key = $2, webhook_key_hash = $3,
-			access_token = NULL, refresh_token = NULL WHERE id = $1`, []any{shop.ID, []byte{}, noKey}},
+			access_token = NULL, refresh_token = NULL, last_access_token = NULL, last_refresh_token = NULL, trouble = '' WHERE id = $1`, []any{shop.ID, []byte{}, noKey}},
 	}
 	for _, s := range statements {
 		if _, err := t.exec(s.text, s.args...); err != nil {

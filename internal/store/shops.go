@@ -33,30 +33,63 @@ type Shop struct {
 	ClockOffsetMS    int64 // Shopify's clock less this machine's.
 	InstalledAt      mirror.Instant
 	UninstalledAt    mirror.Instant
+
+	// The tokens before the present ones, kept until the present refresh token
+	// has worked. Sealed; nil where there are none.
+	LastAccessToken     []byte
+	LastAccessExpiresAt mirror.Instant
+	LastRefreshToken    []byte
+
+	Grant       TokenGrant
+	TokenAt     mirror.Instant // When the present token was got.
+	TokenSecret string         // Fingerprint of the app's secret that it was got by; empty for one given by hand.
+
+	Trouble   string // Why it must be connected again; empty unless ShopReconnect.
+	TroubleAt mirror.Instant
 }
 
+// TokenGrant is how a shop's token is got.
+type TokenGrant string
+
+const (
+	GrantLogin       TokenGrant = "login"              // The merchant logged in.
+	GrantHand        TokenGrant = "hand"               // Given by the operator. It does not expire, and cannot be renewed.
+	GrantSession     TokenGrant = "session"            // An embedded app's page brought a session token.
+	GrantCredentials TokenGrant = "client_credentials" // The app's own, in a shop of its own organisation.
+)
+
 const shopColumns = `id, domain, state, scopes, webhook_key_hash, webhook_key, access_token, access_expires_at, access_renew_at, refresh_token, refresh_expires_at,
-	clock_offset_ms, installed_at, uninstalled_at`
+	clock_offset_ms, installed_at, uninstalled_at, last_access_token, last_access_expires_at, last_refresh_token, token_grant, token_at, token_secret,
+	trouble, trouble_at`
 
 func scanShop(scan func(...any) error) (Shop, error) {
 	var s Shop
 	err := scan(&s.ID, &s.Domain, &s.State, &s.Scopes, &s.WebhookKeyHash, &s.WebhookKey, &s.AccessToken, &s.AccessExpiresAt, &s.AccessRenewAt,
-		&s.RefreshToken, &s.RefreshExpiresAt, &s.ClockOffsetMS, &s.InstalledAt, &s.UninstalledAt)
+		&s.RefreshToken, &s.RefreshExpiresAt, &s.ClockOffsetMS, &s.InstalledAt, &s.UninstalledAt,
+		&s.LastAccessToken, &s.LastAccessExpiresAt, &s.LastRefreshToken, &s.Grant, &s.TokenAt, &s.TokenSecret, &s.Trouble, &s.TroubleAt)
 	return s, err
 }
 
 // SaveShop inserts the shop, or replaces the row of its domain, and returns it with its id.
 func (t *Tx) SaveShop(s Shop) (Shop, error) {
+	if s.Grant == "" {
+		s.Grant = GrantLogin
+	}
 	err := t.one(`INSERT INTO shops (domain, state, scopes, webhook_key_hash, webhook_key, access_token, access_expires_at, access_renew_at, refresh_token,
-			refresh_expires_at, clock_offset_ms, installed_at, uninstalled_at) VALUES `+placeholders(1, 1, 13)+`
+			refresh_expires_at, clock_offset_ms, installed_at, uninstalled_at, last_access_token, last_access_expires_at, last_refresh_token,
+			token_grant, token_at, token_secret, trouble, trouble_at) VALUES `+placeholders(1, 1, 21)+`
 		ON CONFLICT (domain) DO UPDATE SET state = excluded.state, scopes = excluded.scopes, webhook_key_hash = excluded.webhook_key_hash,
 			webhook_key = excluded.webhook_key, access_token = excluded.access_token, access_expires_at = excluded.access_expires_at,
 			access_renew_at = excluded.access_renew_at,
 			refresh_token = excluded.refresh_token, refresh_expires_at = excluded.refresh_expires_at,
-			clock_offset_ms = excluded.clock_offset_ms, installed_at = excluded.installed_at, uninstalled_at = excluded.uninstalled_at
+			clock_offset_ms = excluded.clock_offset_ms, installed_at = excluded.installed_at, uninstalled_at = excluded.uninstalled_at,
+			last_access_token = excluded.last_access_token, last_access_expires_at = excluded.last_access_expires_at,
+			last_refresh_token = excluded.last_refresh_token, token_grant = excluded.token_grant, token_at = excluded.token_at,
+			token_secret = excluded.token_secret, trouble = excluded.trouble, trouble_at = excluded.trouble_at
 		RETURNING id`,
 		[]any{s.Domain, s.State, s.Scopes, s.WebhookKeyHash, s.WebhookKey, s.AccessToken, s.AccessExpiresAt, s.AccessRenewAt, s.RefreshToken,
-			s.RefreshExpiresAt, s.ClockOffsetMS, s.InstalledAt, s.UninstalledAt}, &s.ID)
+			s.RefreshExpiresAt, s.ClockOffsetMS, s.InstalledAt, s.UninstalledAt, s.LastAccessToken, s.LastAccessExpiresAt, s.LastRefreshToken,
+			s.Grant, s.TokenAt, s.TokenSecret, s.Trouble, s.TroubleAt}, &s.ID)
 	if err != nil {
 		return Shop{}, fmt.Errorf("save shop %s: %w", s.Domain, err)
 	}
