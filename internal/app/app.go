@@ -9,6 +9,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -244,10 +245,11 @@ func (a *App) build(ctx context.Context) error {
 		WebhookAddress: cfg.Shopify.WebhookAddress, Scopes: cfg.Shopify.Scopes, APIVersion: cfg.Shopify.APIVersion,
 		ShopURL: cfg.Shopify.ShopURL, HTTP: a.HTTP, Progress: a.progress, Now: a.Now, Log: log,
 		Events: connect.Events{
-			Connected:     func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "import", "connect") },
-			ScopesChanged: func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "poll", "scopes") },
-			KeysChanged:   func() { a.inbox.Invalidate() },
-			ErasureAsked:  func() { a.eraser.Wake() },
+			Connected:         func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "import", "connect") },
+			ScopesChanged:     func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "poll", "scopes") },
+			KeysChanged:       func() { a.inbox.Invalidate() },
+			SubscriptionsLost: a.sweepLost,
+			ErasureAsked:      func() { a.eraser.Wake() },
 		},
 	})
 	a.eraser = a.Connect.Eraser(connect.EraserConfig{DropJobs: jobs.DropJobs, Owed: func() { a.hydrator.Wake() }, Idle: a.Idle})
@@ -278,6 +280,7 @@ func (a *App) build(ctx context.Context) error {
 			store.TaskReplay:   a.applier.Replay,
 		},
 		Watcher:       &reconcile.Watcher{Config: reading, Queue: func(ctx context.Context, task store.Task) (store.Task, error) { return a.Jobs.QueueTask(ctx, task) }},
+		Upkeep:        a.Connect.Upkeep,
 		SweepInterval: cfg.SweepInterval, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
 		PollSchedule: cfg.Poll.Schedule, PollZone: cfg.Poll.Zone, PollSpread: cfg.Poll.Spread,
 		RetentionDone: cfg.WebhookRetention, RetentionQuarantined: cfg.WebhookRetentionFailed, Now: a.Now, Log: riverLog(log),
@@ -339,6 +342,25 @@ func (a *App) queue(ctx context.Context, shop store.Shop, kind, reason string) e
 // an address to subscribe.
 func (a *App) audit(ctx context.Context, shop store.Shop) error {
 	_, err := a.Connect.AuditSubscriptions(ctx, shop)
+	return err
+}
+
+// sweepLost has all swept that webhooks would have told of whose subscriptions
+// had gone.
+func (a *App) sweepLost(ctx context.Context, shop store.Shop, lost []connect.Lost) error {
+	since := map[string]mirror.Instant{}
+	for _, l := range lost {
+		since[l.Topic] = l.Since
+	}
+	args, any := reconcile.GapSweep(since, a.Connect.ShopNow(shop))
+	if !any {
+		return nil
+	}
+	encoded, err := json.Marshal(args)
+	if err != nil {
+		return err
+	}
+	_, err = a.Jobs.QueueTask(ctx, store.Task{ShopID: shop.ID, Kind: store.TaskSweep, Reason: "subscription", Args: encoded})
 	return err
 }
 

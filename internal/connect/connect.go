@@ -58,8 +58,10 @@ type Config struct {
 type Events struct {
 	// Connected asks for an import and an audit of the subscriptions.
 	Connected func(context.Context, store.Shop) error
-	// ScopesChanged asks for an audit.
+	// ScopesChanged asks for an audit and a full read: the shop shares more, or less.
 	ScopesChanged func(context.Context, store.Shop) error
+	// SubscriptionsLost asks for what webhooks did not tell to be read.
+	SubscriptionsLost func(context.Context, store.Shop, []Lost) error
 	// KeysChanged says that webhook keys were made or ended.
 	KeysChanged func()
 	// ErasureAsked says that an Eraser has work.
@@ -282,8 +284,8 @@ func offsetOf(shop store.Shop) time.Duration {
 	return time.Duration(shop.ClockOffsetMS) * time.Millisecond
 }
 
-// shopNow is now on the shop's Shopify clock.
-func (c *Connector) shopNow(shop store.Shop) mirror.Instant {
+// ShopNow is now on the shop's Shopify clock.
+func (c *Connector) ShopNow(shop store.Shop) mirror.Instant {
 	return c.of(shop.Domain, offsetOf(shop)).clock.At(c.Now())
 }
 

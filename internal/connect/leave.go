@@ -67,7 +67,7 @@ func (c *Connector) forget(ctx context.Context, domain string) error {
 		if err != nil {
 			return err
 		}
-		return c.end(tx, shop, c.shopNow(shop))
+		return c.end(tx, shop, c.ShopNow(shop))
 	})
 	if err != nil {
 		return fmt.Errorf("forget shop %s: %w", domain, err)

@@ -133,9 +133,7 @@ func (c *Connector) renew(ctx context.Context, l *lease, shop store.Shop, token,
 		return c.keepOld(shop, token, rejected, fmt.Errorf("refresh the token of shop %s: %w", shop.Domain, err))
 	}
 	err = c.replace(ctx, shop, func(tx *store.Tx, now *store.Shop) error {
-		if len(fresh.Scopes) > 0 {
-			now.Scopes = strings.Join(fresh.Scopes, ",")
-		}
+		// Its scopes are left to the audits, which see to what changes with them.
 		if err := c.setTokens(now, fresh); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,5 +88,62 @@ func TestByPagesNext(t *testing.T) {
 	}
 	if again, any := open(); any {
 		t.Errorf("run %d follows once more", again.ID)
+	}
+}
+
+// TestARunIsFollowedWhereTheShopBeganToShareMore while it was under way.
+func TestARunIsFollowedWhereTheShopBeganToShareMore(t *testing.T) {
+	db, err := store.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "stockroom.db"), store.ReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	if err := Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	j, err := New(Config{Store: db, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, then, now string
+		state           store.ShopState
+		want            bool
+	}{
+		{"the same", "read_products", "read_products", store.ShopConnected, false},
+		{"in other words", "write_products", "read_products,write_products", store.ShopConnected, false},
+		{"more", "read_products", "read_orders,read_products", store.ShopConnected, true},
+		{"less", "read_orders,read_products", "read_products", store.ShopConnected, true},
+		{"it has left", "read_products", "", store.ShopUninstalled, false},
+		{"it never came to its lists", "", "read_products", store.ShopConnected, false},
+	} {
+		var shop store.Shop
+		var run store.Run
+		err := db.Update(t.Context(), func(tx *store.Tx) (err error) {
+			shop, err = tx.SaveShop(store.Shop{Domain: strings.ReplaceAll(tt.name, " ", "-") + ".myshopify.com", State: tt.state, Scopes: tt.now,
+				WebhookKeyHash: []byte(tt.name), WebhookKey: []byte("sealed")})
+			if err != nil {
+				return err
+			}
+			if run, _, err = tx.QueueRun(store.Run{ShopID: shop.ID, Kind: "poll", Reason: "manual"}); err != nil {
+				return err
+			}
+			run.State, run.Progress, run.EndedAt = store.RunOK, []byte(`{"scopes":"`+tt.then+`"}`), mirror.At(time.Now())
+			return tx.SaveRun(run)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.outgrownNext(t.Context(), run); err != nil {
+			t.Fatal(err)
+		}
+		var next store.Run
+		err = db.View(t.Context(), func(tx *store.Tx) (err error) {
+			next, err = tx.OpenRun(shop.ID)
+			return err
+		})
+		if follows := err == nil; follows != tt.want || follows && next.Reason != "scopes" {
+			t.Errorf("%s: another run follows: %v (%s), want %v", tt.name, follows, next.Reason, tt.want)
+		}
 	}
 }

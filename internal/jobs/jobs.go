@@ -39,6 +39,9 @@ type Config struct {
 	// has. An error says that it did not end, and may be carried on by a new call.
 	Tasks map[string]func(ctx context.Context, id int64) (store.Task, error)
 
+	// Upkeep looks after the shops' tokens and subscriptions, hourly.
+	Upkeep func(context.Context) error
+
 	// Work makes this process carry out jobs, Schedule makes it give slots
 	// their runs. With neither, jobs are only handed in.
 	Work, Schedule bool
@@ -71,6 +74,7 @@ const (
 
 	scheduleEvery = 30 * time.Second
 	clearEvery    = time.Hour
+	upkeepEvery   = time.Hour
 
 	// pollInterval is how often River looks for jobs that another process handed in.
 	pollInterval = time.Second
@@ -112,13 +116,14 @@ func New(config Config) (*Jobs, error) {
 		river.AddWorker(workers, &clearWorker{jobs: j})
 		river.AddWorker(workers, &sweepWorker{jobs: j})
 		river.AddWorker(workers, &watchWorker{watcher: config.Watcher})
+		river.AddWorker(workers, &upkeepWorker{jobs: j})
 		queues[scheduleQueue] = river.QueueConfig{MaxWorkers: 1}
 	}
 	if len(queues) > 0 {
 		riverConfig.Workers, riverConfig.Queues = workers, queues
 		// Whichever process leads puts these in; a scheduler takes them out.
 		riverConfig.PeriodicJobs = []*river.PeriodicJob{periodic(scheduleEvery, scheduleArgs{}), periodic(clearEvery, clearArgs{}),
-			periodic(reconcile.WatchEvery, watchArgs{})}
+			periodic(reconcile.WatchEvery, watchArgs{}), periodic(upkeepEvery, upkeepArgs{})}
 		if config.SweepInterval > 0 {
 			riverConfig.PeriodicJobs = append(riverConfig.PeriodicJobs, periodic(min(scheduleEvery, config.SweepInterval), sweepArgs{}))
 		}
@@ -253,6 +258,9 @@ func (j *Jobs) RunOnce(ctx context.Context, id int64, last bool) error {
 	if err == nil {
 		err = j.byPagesNext(ctx, run)
 	}
+	if err == nil {
+		err = j.outgrownNext(ctx, run)
+	}
 	switch {
 	case errors.Is(err, reconcile.ErrRunning):
 		return nil // Another job of this process is at it.
@@ -278,6 +286,28 @@ func (j *Jobs) byPagesNext(ctx context.Context, run store.Run) error {
 		_, err = j.queue(ctx, tx, store.Run{ShopID: run.ShopID, Kind: run.Kind, Reason: reasonByPages})
 		return err
 	})
+}
+
+// outgrownNext gives a shop another run where it began to share something, or
+// ceased to, while this one was under way.
+func (j *Jobs) outgrownNext(ctx context.Context, run store.Run) error {
+	var shop store.Shop
+	err := j.Store.View(ctx, func(tx *store.Tx) (err error) {
+		shop, err = tx.ShopByID(run.ShopID)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // Erased meanwhile.
+	}
+	if err != nil {
+		return err
+	}
+	again, err := reconcile.Outgrown(run, shop)
+	if err != nil || !again {
+		return err
+	}
+	_, err = j.QueueRun(ctx, store.Run{ShopID: run.ShopID, Kind: "poll", Reason: "scopes"})
+	return err
 }
 
 // reasonByPages is why a run was begun that follows one which could not be read in bulk.
@@ -437,6 +467,25 @@ func DropJobs(ctx context.Context, tx *store.Tx, shop int64) (int64, error) {
 		dropped += n
 	}
 	return dropped, nil
+}
+
+type upkeepArgs struct{}
+
+func (upkeepArgs) Kind() string { return "upkeep" }
+
+type upkeepWorker struct {
+	river.WorkerDefaults[upkeepArgs]
+	jobs *Jobs
+}
+
+// Timeout lets it ask every shop: each has a limit of its own.
+func (*upkeepWorker) Timeout(*river.Job[upkeepArgs]) time.Duration { return -1 }
+
+func (w *upkeepWorker) Work(ctx context.Context, _ *river.Job[upkeepArgs]) error {
+	if w.jobs.Upkeep == nil {
+		return nil
+	}
+	return w.jobs.Upkeep(ctx)
 }
 
 type clearArgs struct{}

@@ -50,7 +50,8 @@ type Progress struct {
 	Lists   map[string]*ListProgress `json:"lists"`
 	Planned bool                     `json:"planned,omitempty"` // How each list is read has been chosen.
 	Ahead   []AheadRecord            `json:"ahead,omitempty"`
-	Now     string                   `json:"now"` // What is being done, for people.
+	Scopes  string                   `json:"scopes,omitempty"` // What the shop granted when its lists were chosen.
+	Now     string                   `json:"now"`              // What is being done, for people.
 }
 
 // AheadRecord is one whose copy has a later updatedAt than the shop shows.
@@ -205,8 +206,30 @@ func (r *reading) audit(ctx context.Context) error {
 	}
 	return r.Store.View(ctx, func(tx *store.Tx) (err error) {
 		r.shop, err = tx.ShopByID(r.shop.ID)
+		r.progress.Scopes = r.shop.Scopes
 		return err
 	})
+}
+
+// Outgrown reports that a shop shares other lists by now than when a run chose
+// what to read: they are to be read by another.
+func Outgrown(run store.Run, shop store.Shop) (bool, error) {
+	at, err := ReadProgress(run)
+	if err != nil || at.Scopes == "" || shop.State != store.ShopConnected {
+		return false, err
+	}
+	return !slices.Equal(sharedLists(at.Scopes), sharedLists(shop.Scopes)), nil
+}
+
+// sharedLists are the names of the lists that these scopes let us read.
+func sharedLists(scopes string) []string {
+	var names []string
+	for _, list := range shopify.Lists() {
+		if len(shopify.MissingScopes(shopify.ParseScopes(scopes), list.Scopes)) == 0 {
+			names = append(names, list.Name)
+		}
+	}
+	return names
 }
 
 // begin lets the copy be as current as it can, since what was heard already and

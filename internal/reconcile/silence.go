@@ -292,32 +292,13 @@ func (w *Watcher) sweepGap(ctx context.Context, shop store.Shop, silent []quiet)
 		w.Log.Warn("a silent topic's gap is not swept, the shop cannot be asked", "shop", shop.Domain, "error", err)
 		return 0, nil
 	}
-	args := SweepArgs{Until: client.Clock().Now()}
-	kinds, deleted := map[mirror.Kind]bool{}, map[mirror.Kind]bool{}
+	since := map[string]mirror.Instant{}
 	for _, q := range silent {
-		told := toldBy(q.topic)
-		for _, kind := range told {
-			kinds[kind] = true
-			// Of these no search by time tells.
-			deleted[kind] = deleted[kind] || strings.HasSuffix(q.topic, "/delete") || strings.HasSuffix(q.topic, "/disconnect")
-		}
-		if since := q.heard.Add(-sweepOverlap); len(told) > 0 && (args.Since == 0 || since < args.Since) {
-			args.Since = since
-		}
+		since[q.topic] = q.heard
 	}
-	if len(kinds) == 0 {
+	args, any := GapSweep(since, client.Clock().Now())
+	if !any {
 		return 0, nil
-	}
-	args.Sweeps, args.Scans = []string{}, nil
-	for _, sweep := range shopify.Sweeps() {
-		if slices.ContainsFunc(sweep.Kinds, func(kind mirror.Kind) bool { return kinds[kind] }) {
-			args.Sweeps = append(args.Sweeps, sweep.Name)
-		}
-	}
-	for _, scan := range shopify.Scans() {
-		if deleted[scan.Kind] {
-			args.Scans = append(args.Scans, scan.Name)
-		}
 	}
 	encoded, err := json.Marshal(args)
 	if err != nil {
@@ -328,6 +309,35 @@ func (w *Watcher) sweepGap(ctx context.Context, shop store.Shop, silent []quiet)
 		return 0, fmt.Errorf("sweep the gap: %w", err)
 	}
 	return queued.ID, nil
+}
+
+// GapSweep is the sweep of all that these topics tell of, from a little before
+// each was last heard until now, and a scan where they tell of deletions, which
+// no search by time does. It reports false where they tell of no record.
+func GapSweep(heard map[string]mirror.Instant, until mirror.Instant) (SweepArgs, bool) {
+	args := SweepArgs{Until: until, Sweeps: []string{}}
+	kinds, deleted := map[mirror.Kind]bool{}, map[mirror.Kind]bool{}
+	for topic, at := range heard {
+		told := toldBy(topic)
+		for _, kind := range told {
+			kinds[kind] = true
+			deleted[kind] = deleted[kind] || strings.HasSuffix(topic, "/delete") || strings.HasSuffix(topic, "/disconnect")
+		}
+		if since := at.Add(-sweepOverlap); len(told) > 0 && (args.Since == 0 || since < args.Since) {
+			args.Since = since
+		}
+	}
+	for _, sweep := range shopify.Sweeps() {
+		if slices.ContainsFunc(sweep.Kinds, func(kind mirror.Kind) bool { return kinds[kind] }) {
+			args.Sweeps = append(args.Sweeps, sweep.Name)
+		}
+	}
+	for _, scan := range shopify.Scans() {
+		if deleted[scan.Kind] {
+			args.Scans = append(args.Scans, scan.Name)
+		}
+	}
+	return args, len(kinds) > 0
 }
 
 // toldBy lists the kinds of records that a topic tells of; none for topics about the app itself.
