@@ -41,6 +41,7 @@ type cli struct {
 	Demo     demoCommand     `cmd:"" help:"See it work: a simulated shop, connected, changing, drifting, repaired. Needs no account and no network."`
 	Sim      simCommand      `cmd:"" help:"Run a simulated Shopify for your own app."`
 	Shops    shopsCommand    `cmd:"" help:"List, add or remove shops."`
+	Webhooks webhooksCommand `cmd:"" help:"List or repair webhook subscriptions, or print them for shopify.app.toml."`
 	Keys     keysCommand     `cmd:"" help:"Create, list or revoke keys of the REST API."`
 	Poll     pollCommand     `cmd:"" help:"Read shops back now, repair the copy, and print what had drifted."`
 	Sweep    sweepCommand    `cmd:"" help:"Ask shops now for what changed lately."`

@@ -56,7 +56,11 @@ func (c *shopsList) Run(e *env) error {
 
 type shopsAdd struct {
 	Shop      string `required:"" help:"The shop's full myshopify domain."`
-	TokenFile string `type:"existingfile" help:"A file that holds an Admin API access token of the shop. Without it the login link is printed."`
+	TokenFile string `type:"existingfile" xor:"how" help:"A file that holds an Admin API access token of the shop. Without it the login link is printed."`
+
+	ClientCredentials bool `xor:"how" help:"Connect a shop of the app's own organisation, in which the app is installed, by the app's credentials: nobody logs in."`
+	Expiring          bool `xor:"how" help:"Exchange a connected shop's token that does not expire for one that does. The old token is dead then, for every program that has it."`
+	Yes               bool `help:"Do not ask before --expiring."`
 }
 
 func (c *shopsAdd) Run(e *env) error {
@@ -64,12 +68,14 @@ func (c *shopsAdd) Run(e *env) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if c.TokenFile == "" {
+	if c.TokenFile == "" && !c.ClientCredentials && !c.Expiring {
 		return c.printLink(e, domain)
 	}
-	token, err := readToken(c.TokenFile)
-	if err != nil {
-		return err
+	var token secret.Secret
+	if c.TokenFile != "" {
+		if token, err = readToken(c.TokenFile); err != nil {
+			return err
+		}
 	}
 	cfg, err := e.load(config.NeedDatabase | config.NeedKeys | config.NeedShopify | config.NeedSync)
 	if err != nil {
@@ -83,10 +89,43 @@ func (c *shopsAdd) Run(e *env) error {
 		return err
 	}
 	defer beside.Close()
-	if _, err := beside.Connect.ImportToken(e.ctx, domain, token); err != nil {
+	switch {
+	case c.Expiring:
+		return c.migrate(e, beside, domain)
+	case c.ClientCredentials:
+		_, err = beside.Connect.ConnectByCredentials(e.ctx, domain)
+	default:
+		_, err = beside.Connect.ImportToken(e.ctx, domain, token)
+	}
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s is connected. The service imports it when it runs; `stockroom poll --shop %s` does it now.\n", domain, domain)
+	return err
+}
+
+// migrate exchanges the shop's token, which cannot be taken back.
+func (c *shopsAdd) migrate(e *env, beside *app.App, domain string) error {
+	if !c.Yes {
+		fmt.Fprintf(e.stderr, "This ends the token that %s is connected by, for every other program that uses it too, and cannot be taken back.\nType the shop's domain to go on: ", domain)
+		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		if err != nil || strings.TrimSpace(line) != domain {
+			fmt.Fprintln(e.stderr)
+			return errors.New("nothing was changed")
+		}
+	}
+	_, err := beside.Connect.MigrateToken(e.ctx, domain)
+	if errors.Is(err, connect.ErrExpires) {
+		_, err = fmt.Fprintf(e.stdout, "The token of %s expires already, and is renewed by itself.\n", domain)
+		return err
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("no shop %s is known: `stockroom shops list` shows those that are", domain)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s has a token that expires, and is renewed by itself.\n", domain)
 	return err
 }
 
