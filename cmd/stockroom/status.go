@@ -5,8 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"stockroom/internal/config"
 	"stockroom/internal/mirror"
 	"stockroom/internal/query"
+	"stockroom/internal/store"
 )
 
 type statusCommand struct {
@@ -43,9 +45,20 @@ func printStatus(e *env, s query.ShopStatus) {
 		fmt.Fprintf(e.stdout, "  %-14s %s\n", label, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(e.stdout, "%s: %s\n", s.Shop, s.State)
-	if len(s.ScopesMissing) > 0 {
-		line("not granted", "%s: open /shopify/login?shop=%s to grant them", strings.Join(s.ScopesMissing, ", "), s.Shop)
+	login := e.loginLink(s.Shop)
+	if s.State == store.ShopReconnect {
+		line("trouble", "since %s: %s", when(s.TroubleSince), s.Trouble)
+		line("", "its owner has to open the app, or %s. The copy is kept.", login)
 	}
+	for _, r := range s.Resources {
+		if !r.Mirrored && s.State == store.ShopConnected {
+			line("not mirrored", "%s: %s", r.Type, strings.Replace(r.Why, "/shopify/login?shop="+s.Shop, login, 1))
+		}
+	}
+	if len(s.ScopesMissing) > 0 {
+		line("not granted", "%s: its owner can grant them at %s", strings.Join(s.ScopesMissing, ", "), login)
+	}
+	line("token", "%s", tokenText(s.Token))
 	line("webhooks", "%d subscriptions active, %d received and not applied, %d in quarantine", s.Subscriptions.Active, s.Inbox.New, s.Inbox.Quarantined)
 	for topic, reason := range s.Subscriptions.Missing {
 		line("", "%s is not subscribed: %s", topic, reason)
@@ -71,6 +84,26 @@ func printStatus(e *env, s query.ShopStatus) {
 			line(name, "%d, verified %s", rows, when(s.VerifiedAt[name]))
 		}
 	}
+}
+
+func tokenText(t query.TokenStatus) string {
+	how := map[store.TokenGrant]string{store.GrantLogin: "by login", store.GrantHand: "given by hand", store.GrantSession: "by an embedded page",
+		store.GrantCredentials: "by client credentials"}[t.Grant]
+	if t.ExpiresAt.IsZero() {
+		return how + ", does not expire"
+	}
+	return fmt.Sprintf("%s, renewed %s, lives until %s", how, when(t.RenewedAt), when(t.ExpiresAt))
+}
+
+// loginLink is where a shop's owner connects it, or grants more: the whole
+// address where it is known.
+func (e *env) loginLink(shop string) string {
+	path := "/shopify/login?shop=" + shop
+	cfg, _ := config.Load(e.source, config.NeedShopify) // A mistake in it is another command's to tell.
+	if base, ok := strings.CutSuffix(cfg.Shopify.RedirectURI, "/shopify/callback"); ok && base != "" {
+		return base + path
+	}
+	return path
 }
 
 func driftText(drift []query.DriftCount) string {

@@ -173,3 +173,39 @@ func TestATokenIsMadeToExpireOnDemand(t *testing.T) {
 		t.Errorf("two ways at once: %d, %s", code, errs)
 	}
 }
+
+func TestStatusTellsWhatIsMissingAndHowToGetIt(t *testing.T) {
+	c := newCounter(t, simulator.App{})
+	if err := c.shop.SetScopes("the-app", "read_products", "read_orders"); err != nil {
+		t.Fatal(err)
+	}
+	c.must("shops", "add", "--shop", testShop, "--client-credentials")
+	c.must("webhooks", "repair")
+	out := c.must("status")
+	for _, part := range []string{
+		"not mirrored   InventoryLevel: the shop did not grant read_inventory, read_locations: its owner can at https://stockroom.example/shopify/login?shop=" + testShop,
+		"not mirrored   Discount: the shop did not grant read_discounts",
+		"not mirrored   Order: Shopify has not approved the app for protected customer data: ask for it in the app's settings at Shopify",
+		"not granted    read_discounts, read_inventory, read_locations: its owner can grant them at https://stockroom.example/shopify/login?shop=" + testShop,
+		"token          by client credentials, renewed",
+	} {
+		if !strings.Contains(out, part) {
+			t.Errorf("status lacks %q:\n%s", part, out)
+		}
+	}
+	if strings.Contains(out, "Product:") {
+		t.Errorf("what is granted is called missing:\n%s", out)
+	}
+	if err := c.shop.Uninstall("the-app"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, code := c.run("webhooks", "list"); code != exitFault {
+		t.Errorf("exit code %d for a shop that refuses its token", code)
+	}
+	out = c.must("status")
+	for _, part := range []string{testShop + ": reconnect", "Shopify gives no token by client credentials", "https://stockroom.example/shopify/login?shop=" + testShop} {
+		if !strings.Contains(out, part) {
+			t.Errorf("status lacks %q:\n%s", part, out)
+		}
+	}
+}

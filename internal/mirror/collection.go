@@ -9,7 +9,7 @@ const (
 )
 
 var (
-	_ = register(KindInfo{Kind: KindCollection, Type: TypeCollection, Governed: true, Read: ReadCollection,
+	_ = register(KindInfo{Kind: KindCollection, Type: TypeCollection, Scopes: []string{"read_products"}, Governed: true, Read: ReadCollection,
 		Blank: func() Content { return new(Collection) }})
 	_ = register(KindInfo{Kind: KindCollectionMembers, Type: TypeCollection, Of: KindCollection, Read: ReadCollection,
 		Blank: func() Content { return new(CollectionMembers) }})

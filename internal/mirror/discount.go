@@ -9,7 +9,7 @@ const (
 )
 
 var (
-	_ = register(KindInfo{Kind: KindDiscount, Type: TypeDiscount, Governed: true, Read: ReadDiscount,
+	_ = register(KindInfo{Kind: KindDiscount, Type: TypeDiscount, Scopes: []string{"read_discounts"}, Governed: true, Read: ReadDiscount,
 		Blank: func() Content { return new(Discount) }})
 	_ = register(KindInfo{Kind: KindDiscountCodes, Type: TypeDiscount, Of: KindDiscount, Read: ReadDiscount,
 		Blank: func() Content { return new(DiscountCodes) }})

@@ -13,9 +13,9 @@ const (
 )
 
 var (
-	_ = register(KindInfo{Kind: KindInventoryItem, Type: TypeItem, Governed: true, Read: ReadItem,
+	_ = register(KindInfo{Kind: KindInventoryItem, Type: TypeItem, Scopes: []string{"read_inventory"}, Governed: true, Read: ReadItem,
 		Blank: func() Content { return new(InventoryItem) }})
-	_ = register(KindInfo{Kind: KindInventoryLevel, Type: TypeLevel, Governed: true, Returns: true, Read: ReadLevel,
+	_ = register(KindInfo{Kind: KindInventoryLevel, Type: TypeLevel, Scopes: []string{"read_inventory", "read_locations"}, Governed: true, Returns: true, Read: ReadLevel,
 		Blank: func() Content { return new(InventoryLevel) }})
 )
 

@@ -31,6 +31,10 @@ type KindInfo struct {
 	// an inventory level does when it is connected again.
 	Returns bool
 
+	// Scopes are what the shop must grant for the record to be read; empty for
+	// kinds that need none, or no other than what they belong to.
+	Scopes []string
+
 	// Read is the read by id that settles what is unsettled about a record.
 	Read Read
 

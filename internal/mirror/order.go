@@ -11,7 +11,7 @@ const (
 )
 
 var (
-	_ = register(KindInfo{Kind: KindOrder, Type: TypeOrder, Governed: true, Read: ReadOrder,
+	_ = register(KindInfo{Kind: KindOrder, Type: TypeOrder, Scopes: []string{"read_orders"}, Governed: true, Read: ReadOrder,
 		Blank: func() Content { return new(Order) }})
 	_ = register(KindInfo{Kind: KindOrderDerived, Type: TypeOrder, Of: KindOrder, Read: ReadOrder,
 		Blank: func() Content { return new(OrderDerived) }})

@@ -15,7 +15,7 @@ const (
 )
 
 var (
-	_ = register(KindInfo{Kind: KindProduct, Type: TypeProduct, Governed: true, Read: ReadProduct,
+	_ = register(KindInfo{Kind: KindProduct, Type: TypeProduct, Scopes: []string{"read_products"}, Governed: true, Read: ReadProduct,
 		Blank: func() Content { return new(Product) }})
 	_ = register(KindInfo{Kind: KindProductVariantSet, Type: TypeProduct, Of: KindProduct, Governed: true, Read: ReadProduct,
 		Blank: func() Content { return new(ProductVariantSet) }})

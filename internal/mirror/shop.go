@@ -11,7 +11,7 @@ const (
 var (
 	_ = register(KindInfo{Kind: KindShop, Type: TypeShop, Governed: true, Read: ReadShop,
 		Blank: func() Content { return new(Shop) }})
-	_ = register(KindInfo{Kind: KindLocation, Type: TypeLocation, Governed: true, Read: ReadLocation,
+	_ = register(KindInfo{Kind: KindLocation, Type: TypeLocation, Scopes: []string{"read_locations"}, Governed: true, Read: ReadLocation,
 		Blank: func() Content { return new(Location) }})
 )
 

@@ -9,7 +9,7 @@ const (
 )
 
 var (
-	_ = register(KindInfo{Kind: KindProductVariant, Type: TypeVariant, Governed: true, Read: ReadVariant,
+	_ = register(KindInfo{Kind: KindProductVariant, Type: TypeVariant, Scopes: []string{"read_products"}, Governed: true, Read: ReadVariant,
 		Blank: func() Content { return new(ProductVariant) }})
 	_ = register(KindInfo{Kind: KindProductVariantDerived, Type: TypeVariant, Of: KindProductVariant, Read: ReadVariant,
 		Blank: func() Content { return new(ProductVariantDerived) }})

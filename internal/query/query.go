@@ -202,6 +202,4 @@ func gidOf(object, ref string) (mirror.GID, bool) {
 	return mirror.GID("gid://shopify/" + object + "/" + ref), true
 }
 
-func splitScopes(scopes string) []string {
-	return strings.FieldsFunc(scopes, func(r rune) bool { return r == ',' || r == ' ' })
-}
+func splitScopes(scopes string) []string { return mirror.ParseScopes(scopes) }

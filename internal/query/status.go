@@ -16,6 +16,10 @@ import (
 type ShopStatus struct {
 	Shop          string                 `json:"shop"`
 	State         store.ShopState        `json:"state"`
+	Trouble       string                 `json:"trouble,omitempty"` // Why it must be connected again.
+	TroubleSince  mirror.Time            `json:"trouble_since"`     // Null without trouble.
+	Token         TokenStatus            `json:"token"`
+	Resources     []ResourceStatus       `json:"resources"` // What is mirrored, by export type.
 	Scopes        []string               `json:"scopes"`
 	ScopesMissing []string               `json:"scopes_missing"`
 	Subscriptions Subscriptions          `json:"subscriptions"`
@@ -26,6 +30,22 @@ type ShopStatus struct {
 	Silences      []SilenceStatus        `json:"silences"`    // Topics that are improbably quiet now.
 	VerifiedAt    map[string]mirror.Time `json:"verified_at"` // By export type.
 	Rows          map[string]int64       `json:"rows"`        // By export type, as readers see them; nil unless asked for.
+}
+
+// TokenStatus is how the shop is asked. The token itself is nowhere shown.
+type TokenStatus struct {
+	Grant            store.TokenGrant `json:"grant"`
+	RenewedAt        mirror.Time      `json:"renewed_at"`
+	ExpiresAt        mirror.Time      `json:"expires_at"`         // Null for one that does not expire.
+	RefreshExpiresAt mirror.Time      `json:"refresh_expires_at"` // Null where there is no refresh token, or Shopify did not say.
+}
+
+// ResourceStatus tells whether a type is mirrored.
+type ResourceStatus struct {
+	Type     string   `json:"type"`
+	Mirrored bool     `json:"mirrored"`
+	Missing  []string `json:"missing"`       // Scopes that the shop did not grant.
+	Why      string   `json:"why,omitempty"` // Why it is not, and what to do.
 }
 
 // Subscriptions is what the last audit of the webhook subscriptions found.
@@ -131,6 +151,7 @@ func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows
 	granted := splitScopes(shop.Scopes)
 	status := ShopStatus{
 		Shop: shop.Domain, State: shop.State, Scopes: orEmpty(granted), ScopesMissing: orEmpty(mirror.MissingScopes(granted, wanted)),
+		Trouble: shop.Trouble, TroubleSince: mirror.TimeOf(shop.TroubleAt.Time()), Token: tokenStatus(shop),
 		Subscriptions: Subscriptions{Missing: map[string]string{}}, Silences: []SilenceStatus{}, VerifiedAt: map[string]mirror.Time{},
 	}
 	subscriptions, err := tx.Subscriptions(shop.ID)
@@ -144,6 +165,7 @@ func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows
 			status.Subscriptions.Missing[s.Topic] = s.Reason
 		}
 	}
+	status.Resources = resources(shop, granted, status.Subscriptions.Missing)
 	deliveries, err := tx.CountDeliveries(shop.ID)
 	if err != nil {
 		return status, err
@@ -182,6 +204,30 @@ func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows
 		status.Rows, err = reader{tx, shop, r.shopNow(shop)}.counts()
 	}
 	return status, err
+}
+
+func tokenStatus(shop store.Shop) TokenStatus {
+	return TokenStatus{Grant: shop.Grant, RenewedAt: mirror.TimeOf(shop.TokenAt.Time()), ExpiresAt: mirror.TimeOf(shop.AccessExpiresAt.Time()),
+		RefreshExpiresAt: mirror.TimeOf(shop.RefreshExpiresAt.Time())}
+}
+
+// resources tells what is mirrored: what the scopes allow, and for orders what
+// Shopify has approved, as its refusal of their subscriptions shows.
+func resources(shop store.Shop, granted []string, unsubscribed map[string]string) []ResourceStatus {
+	var all []ResourceStatus
+	for _, name := range mirror.Types {
+		info := mirror.InfoOf(mirror.Kind(name))
+		r := ResourceStatus{Type: name, Mirrored: true, Missing: orEmpty(mirror.MissingScopes(granted, info.Scopes))}
+		if reason := unsubscribed["orders/create"]; info.Kind == mirror.KindOrder && reason != "" {
+			r.Mirrored, r.Why = false, reason+": ask for it in the app's settings at Shopify"
+		}
+		if len(r.Missing) > 0 {
+			r.Mirrored = false
+			r.Why = fmt.Sprintf("the shop did not grant %s: its owner can at /shopify/login?shop=%s", strings.Join(r.Missing, ", "), shop.Domain)
+		}
+		all = append(all, r)
+	}
+	return all
 }
 
 // lastSweep is the newest sweep; nil before the first.

@@ -139,15 +139,46 @@ func TestDeletionsAreAcceptedDuringTheRun(t *testing.T) {
 	b.mustBeExact("after deletions were accepted during the run")
 }
 
-// TestWithdrawnScopeIsAGap: what can not be read any more is not verified, and the run says so.
-func TestWithdrawnScopeIsAGap(t *testing.T) {
+// TestWhatAShopSharesNoMoreIsHidden: nobody can tell whether it is true still.
+// Granted again it shows, and a poll makes it true.
+func TestWhatAShopSharesNoMoreIsHidden(t *testing.T) {
 	b := newBench(t, simulator.Catalogue{Products: 5})
 	b.mustRun("import")
-	b.row.Scopes = "read_products,read_inventory,read_locations,read_orders"
-	b.update(func(tx *store.Tx) error { _, err := tx.SaveShop(b.row); return err })
-	if run, report := b.run("poll", false); run.State != store.RunPartial || !strings.Contains(report.Text(), "read_discounts") {
+	all := b.row.Scopes
+	grant := func(scopes string) {
+		b.row.Scopes = scopes
+		b.update(func(tx *store.Tx) error { _, err := tx.SaveShop(b.row); return err })
+	}
+	seen := func(kind mirror.Kind) (n int) {
+		b.view(func(tx *store.Tx) error {
+			rows, err := tx.ShownAfter(b.row.ID, kind, "", 1000)
+			if err != nil {
+				return err
+			}
+			rows, err = tx.Visible(b.row.ID, kind, rows)
+			n = len(rows)
+			return err
+		})
+		return n
+	}
+	discounts, products := seen(mirror.KindDiscount), seen(mirror.KindProduct)
+	if discounts == 0 || products == 0 {
+		t.Fatalf("%d discounts and %d products at first", discounts, products)
+	}
+	grant("read_products,read_inventory,read_locations,read_orders")
+	run, report := b.run("poll", false)
+	if run.State != store.RunOK || !strings.Contains(report.Text(), "shown to nobody") || !strings.Contains(report.Text(), "read_discounts") {
 		t.Errorf("without read_discounts the poll ended %s:\n%s", run.State, report.Text())
 	}
+	if seen(mirror.KindDiscount) != 0 || seen(mirror.KindDiscountCodes) != 0 || seen(mirror.KindProduct) != products {
+		t.Errorf("%d discounts and %d products are seen", seen(mirror.KindDiscount), seen(mirror.KindProduct))
+	}
+	grant(all)
+	if seen(mirror.KindDiscount) != discounts {
+		t.Errorf("granted again, %d discounts are seen; want %d", seen(mirror.KindDiscount), discounts)
+	}
+	b.mustRun("poll")
+	b.mustBeExact("after the scope was granted again")
 }
 
 // TestScopeFoundByTheAuditIsUsed in the very run that found it.

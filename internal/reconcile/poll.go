@@ -303,7 +303,8 @@ func (r *reading) notApproved(ctx context.Context, list shopify.List) error {
 }
 
 // notShared passes a list over. What the shop never shared is not mirrored: that
-// is no gap, and is noted. What it shares no more lies in the copy unproven, and is one.
+// is no gap, and is noted. What it shares no more lies in the copy unproven: where
+// a scope was taken back it is hidden; else it is a gap.
 func (r *reading) notShared(ctx context.Context, list shopify.List, reason string) error {
 	return r.Store.View(ctx, func(tx *store.Tx) error {
 		for _, kind := range list.Kinds {
@@ -312,6 +313,10 @@ func (r *reading) notShared(ctx context.Context, list shopify.List, reason strin
 				return err
 			}
 			if len(rows) > 0 {
+				if mirror.Withheld(kind, r.granted()) { // Readers do not see it.
+					r.notes = append(r.notes, fmt.Sprintf("%s were shared once and are not any more: what is in the copy is kept, and shown to nobody. %s", list.Name, reason))
+					return nil
+				}
 				r.gap("%s are in the copy and can not be read any more. %s", list.Name, reason)
 				return nil
 			}

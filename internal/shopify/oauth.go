@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -270,17 +269,8 @@ func parseToken(text []byte) (Token, error) {
 	return token, nil
 }
 
-// ParseScopes reads a comma separated list of scopes; sorted.
-func ParseScopes(text string) []string {
-	var scopes []string
-	for scope := range strings.SplitSeq(text, ",") {
-		if scope = strings.TrimSpace(scope); scope != "" {
-			scopes = append(scopes, scope)
-		}
-	}
-	slices.Sort(scopes)
-	return slices.Compact(scopes)
-}
+// ParseScopes reads a comma separated list of scopes, as mirror.ParseScopes does.
+func ParseScopes(text string) []string { return mirror.ParseScopes(text) }
 
 // MissingScopes lists what of wanted is not granted, as mirror.MissingScopes does.
 func MissingScopes(granted, wanted []string) []string { return mirror.MissingScopes(granted, wanted) }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"stockroom/internal/mirror"
 	"stockroom/internal/secret"
 )
 
@@ -90,6 +91,21 @@ func TestACountThatIsCutIsNotExact(t *testing.T) {
 			}
 			if got, err := list.Bulk.Count(t.Context(), c); err != nil || got != (Count{10000, exact}) {
 				t.Errorf("a count of precision %s is %+v, %v", precision, got, err)
+			}
+		}
+	}
+}
+
+// TestAKindNeedsNoScopeThatItsListsDoNot: by the one readers are shown it, by the
+// other it is read.
+func TestAKindNeedsNoScopeThatItsListsDoNot(t *testing.T) {
+	for _, list := range Lists() {
+		for _, kind := range list.Kinds {
+			if extra := MissingScopes(list.Scopes, mirror.InfoOf(kind).Scopes); len(extra) > 0 {
+				t.Errorf("%s needs %v, and the list %s does not", kind, extra, list.Name)
+			}
+			if len(list.Scopes) > 0 && len(mirror.InfoOf(kind).Scopes) == 0 && mirror.InfoOf(kind).Of == "" {
+				t.Errorf("%s needs no scope, and the list %s does", kind, list.Name)
 			}
 		}
 	}

@@ -72,6 +72,7 @@ func scanShop(scan func(...any) error) (Shop, error) {
 
 // SaveShop inserts the shop, or replaces the row of its domain, and returns it with its id.
 func (t *Tx) SaveShop(s Shop) (Shop, error) {
+	delete(t.scopes, s.ID)
 	if s.Grant == "" {
 		s.Grant = GrantLogin
 	}

@@ -235,8 +235,9 @@ func (s *Store) checkSchema(ctx context.Context) error {
 
 // Tx is a transaction. It must not be used after the function it was given to returns.
 type Tx struct {
-	ctx context.Context
-	tx  *sql.Tx
+	ctx    context.Context
+	tx     *sql.Tx
+	scopes map[int64][]string // Of shops, where they were asked for.
 }
 
 // SQL is the transaction underneath, for inserting jobs with the data they belong to.

@@ -12,10 +12,20 @@ import (
 // to. A deleted product thereby hides its variants, their inventory items and
 // stock without a row of theirs being written.
 //
+// What the shop does not share any more is hidden too, whole: it is in the copy,
+// but nobody knows whether it is true still.
+//
 // One rule a kind, and none for the kinds that stand alone.
 func (t *Tx) Visible(shop int64, kind mirror.Kind, rows []Row) ([]Row, error) {
 	if len(rows) == 0 {
 		return rows, nil
+	}
+	granted, err := t.granted(shop)
+	if err != nil {
+		return nil, fmt.Errorf("visible %s: %w", kind, err)
+	}
+	if mirror.Withheld(kind, granted) {
+		return nil, nil
 	}
 	rule, ok := visibility[kind]
 	if of := mirror.InfoOf(kind).Of; of != "" {
@@ -35,6 +45,22 @@ func (t *Tx) Visible(shop int64, kind mirror.Kind, rows []Row) ([]Row, error) {
 		}
 	}
 	return kept, nil
+}
+
+// granted are the scopes of a shop, looked up once in a transaction.
+func (t *Tx) granted(shop int64) ([]string, error) {
+	if known, ok := t.scopes[shop]; ok {
+		return known, nil
+	}
+	var text string
+	if err := t.one(`SELECT scopes FROM shops WHERE id = $1`, []any{shop}, &text); err != nil {
+		return nil, fmt.Errorf("scopes of shop %d: %w", shop, err)
+	}
+	if t.scopes == nil {
+		t.scopes = map[int64][]string{}
+	}
+	t.scopes[shop] = mirror.ParseScopes(text)
+	return t.scopes[shop], nil
 }
 
 // VisibleIDs keeps those ids of a kind that readers see, in their order.
