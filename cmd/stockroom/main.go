@@ -43,6 +43,7 @@ type cli struct {
 	Shops    shopsCommand    `cmd:"" help:"List, add or remove shops."`
 	Webhooks webhooksCommand `cmd:"" help:"List or repair webhook subscriptions, or print them for shopify.app.toml."`
 	Keys     keysCommand     `cmd:"" help:"Create, list or revoke keys of the REST API."`
+	Secrets  secretsCommand  `cmd:"" help:"Replace the encryption key or the app's secret."`
 	Poll     pollCommand     `cmd:"" help:"Read shops back now, repair the copy, and print what had drifted."`
 	Sweep    sweepCommand    `cmd:"" help:"Ask shops now for what changed lately."`
 	Undelete undeleteCommand `cmd:"" help:"Show records again that were wrongly taken for deleted, if the shop shows them."`

@@ -135,6 +135,9 @@ func New(ctx context.Context, options Options) (app *App, err error) {
 	if err := a.build(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.Connect.ResealAtStart(ctx); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 
@@ -198,21 +201,23 @@ func (a *App) Close() error {
 // beside the database, which is made at the first start.
 func (a *App) sealer(ctx context.Context) (*secret.Sealer, error) {
 	keys := a.Config.EncryptionKeys
+	load := func() (secret.Secret, error) { return keys, nil } // Settings do not change.
 	if keys.Empty() {
 		path := a.Config.Database.KeyFile()
+		load = func() (secret.Secret, error) { return secret.ReadFile(path) }
 		if err := a.mayMakeKey(ctx, path); err != nil {
 			return nil, err
 		}
 		made := false
 		var err error
-		if keys, made, err = secret.File(path, secret.NewKeyset); err != nil {
+		if _, made, err = secret.File(path, secret.NewKeyset); err != nil {
 			return nil, fmt.Errorf("encryption key: %w", err)
 		}
 		if made {
 			a.Log.Info("an encryption key was made: keep a copy of the file, the tokens are lost without it", "file", path)
 		}
 	}
-	sealer, err := secret.OpenSealer(keys)
+	sealer, err := secret.OpenReloading(load)
 	if err != nil {
 		return nil, fmt.Errorf("encryption key: %w", err)
 	}
@@ -270,7 +275,7 @@ func (a *App) build(ctx context.Context) error {
 		Now: a.Now, Log: log.With("component", "apply"),
 	})
 	a.inbox = inbox.New(inbox.Config{
-		Store: a.Store, Secrets: func() []secret.Secret { return cfg.Shopify.APISecrets }, Seal: a.Connect.SealBody, Now: a.Now, Wake: a.applier.Wake, Log: log,
+		Store: a.Store, Secrets: a.Connect.AppSecrets, Seal: a.Connect.SealBody, Now: a.Now, Wake: a.applier.Wake, Log: log,
 		Known: func(topic string) bool { _, known := shopify.TopicNamed(topic); return known },
 	})
 	a.Jobs, err = jobs.New(jobs.Config{

@@ -99,7 +99,7 @@ func (w *world) writeRest(shop store.Shop, mark string) {
 			func() error {
 				return tx.AddHistory(shop.ID, []store.Entry{{Key: mirror.Key{Kind: mirror.KindProduct, ID: product}, Fields: mark}})
 			},
-			func() error { return tx.SaveHabit(shop.ID, mark, fields) },
+			func() error { return tx.SaveHabits(shop.ID, map[string][]byte{mark: fields}) },
 			func() error { return tx.AddSilence(store.Silence{ShopID: shop.ID, Topic: mark, Found: mark}) },
 			func() error {
 				return tx.AddDemands(shop.ID, []mirror.Demand{{Read: mirror.ReadProduct, ID: mirror.GID(mark)}}, 1)

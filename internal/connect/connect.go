@@ -38,7 +38,7 @@ type Config struct {
 	Sealer *secret.Sealer
 
 	APIKey         string
-	Secrets        []secret.Secret            // Newest first: all verify, the first asks for tokens.
+	Secrets        []secret.Secret            // Of the settings, newest first: see AppSecrets.
 	RedirectURI    string                     // The public address of /shopify/callback.
 	WebhookAddress string                     // The public address of /shopify/webhook. Empty: no subscriptions are made.
 	Scopes         []string                   // To ask for. Default: DefaultScopes.
@@ -102,6 +102,10 @@ type Connector struct {
 
 	sealersMu sync.Mutex
 	sealers   map[int64]*secret.Sealer // By shop: see vault.go.
+
+	secretsMu   sync.Mutex
+	secrets     []secret.Secret // See AppSecrets.
+	secretsRead time.Time
 }
 
 // shared is what all API clients of a shop have in common.
@@ -139,22 +143,6 @@ func DefaultScopes() []string {
 	return slices.Compact(all)
 }
 
-// CheckKeys opens what is sealed of some shop, so that a lost or wrong
-// encryption key is told at the start rather than at every later call.
-func (c *Connector) CheckKeys(ctx context.Context) error {
-	return c.Store.View(ctx, func(tx *store.Tx) error {
-		shops, err := tx.Shops()
-		if err != nil || len(shops) == 0 {
-			return err
-		}
-		if _, err := c.open(shops[0].Domain, columnKey, shops[0].WebhookKey); err != nil {
-			return fmt.Errorf("the tokens in the database are sealed with another encryption key: give the one they were sealed with, "+
-				"by ENCRYPTION_KEY or in its file beside the database (%w)", err)
-		}
-		return nil
-	})
-}
-
 // MissingScopes are those that were asked for and that the shop did not grant.
 func (c *Connector) MissingScopes(shop store.Shop) []string {
 	return shopify.MissingScopes(shopify.ParseScopes(shop.Scopes), c.Scopes)
@@ -163,12 +151,13 @@ func (c *Connector) MissingScopes(shop store.Shop) []string {
 // apps is how this program names itself when it asks for tokens: by its newest
 // secret first.
 func (c *Connector) apps() ([]shopify.App, error) {
-	if c.APIKey == "" || len(c.Secrets) == 0 {
+	secrets := c.AppSecrets()
+	if c.APIKey == "" || len(secrets) == 0 {
 		return nil, errors.New("SHOPIFY_API_KEY and SHOPIFY_API_SECRET are not set")
 	}
-	apps := make([]shopify.App, len(c.Secrets))
-	for i, s := range c.Secrets {
-		apps[i] = shopify.App{ClientID: c.APIKey, Secret: s}
+	apps := make([]shopify.App, len(secrets))
+	for i, s := range secrets {
+		apps[i] = c.app(s)
 	}
 	return apps, nil
 }

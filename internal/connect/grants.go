@@ -139,10 +139,10 @@ func (c *Connector) KeepTokens(ctx context.Context) error {
 
 // stale tells of tokens that should be renewed though they are good.
 func (c *Connector) stale(shop store.Shop) bool {
-	if shop.RefreshToken == nil && shop.Grant != store.GrantCredentials {
-		return false // It does not expire.
+	if !expires(shop) {
+		return false
 	}
-	if len(c.Secrets) > 0 && shop.TokenSecret != fingerprint(c.Secrets[0]) {
+	if secrets := c.AppSecrets(); len(secrets) > 0 && shop.TokenSecret != fingerprint(secrets[0]) {
 		return true
 	}
 	age := c.Now().Sub(shop.TokenAt.Time())

@@ -285,7 +285,7 @@ func notAdmitted(domain string, err error) *problem {
 
 // verifyQuery checks a query that Shopify signed, by the shop's clock.
 func (c *Connector) verifyQuery(query url.Values, shop store.Shop, domain string) error {
-	if err := shopify.VerifyQuery(query, c.Secrets, c.Now().Add(offsetOf(shop))); err != nil {
+	if err := shopify.VerifyQuery(query, c.AppSecrets(), c.Now().Add(offsetOf(shop))); err != nil {
 		return fmt.Errorf("query for shop %s: %w", domain, err)
 	}
 	return nil

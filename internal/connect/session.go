@@ -31,7 +31,7 @@ func (c *Connector) takeSession(w http.ResponseWriter, r *http.Request) {
 	}
 	session := secret.New(strings.TrimSpace(text))
 	now := c.Now()
-	domain, err := shopify.VerifySession(session, c.APIKey, c.Secrets, now)
+	domain, err := shopify.VerifySession(session, c.APIKey, c.AppSecrets(), now)
 	if err != nil {
 		c.Log.Warn("session token was refused", "error", err)
 		// This header makes App Bridge get a new token and try once more.

@@ -38,6 +38,8 @@ type town struct {
 	flights int // Requests for tokens under way.
 	most    int // Most of them at a time.
 	asked   int // Requests for tokens in all.
+
+	during func() // Called once, while a request for tokens is under way.
 }
 
 const townScopes = "read_discounts,read_inventory,read_locations,read_orders,read_products"
@@ -88,7 +90,12 @@ func (w *town) watch(next http.Handler) http.Handler {
 		w.asked++
 		w.flights++
 		w.most = max(w.most, w.flights)
+		during := w.during
+		w.during = nil
 		w.mu.Unlock()
+		if during != nil {
+			during()
+		}
 		next.ServeHTTP(rw, r)
 		w.mu.Lock()
 		w.flights--
@@ -328,6 +335,32 @@ func TestTheRefreshTokenBeforeIsTriedBeforeAShopIsGivenUp(t *testing.T) {
 		w.works(c, shop)
 	}
 	if row := w.row(db); row.State != store.ShopConnected {
+		t.Errorf("the shop is %s: %s", row.State, row.Trouble)
+	}
+}
+
+// TestAProcessThatWasStoppedInMidRefreshSpoilsNothing: its lease was taken for
+// a dead one's, and its own answer comes later than the other's.
+func TestAProcessThatWasStoppedInMidRefreshSpoilsNothing(t *testing.T) {
+	w := newTown(t)
+	one, two := w.open(), w.open()
+	a, b := w.connector(one), w.connector(two)
+	shop := w.login(a, one)
+	w.later(65 * time.Minute)
+	w.during = func() {
+		w.later(2 * time.Minute)
+		w.works(b, shop)
+	}
+	w.works(a, shop)
+	if _, most := w.counted(); most != 2 {
+		t.Fatalf("%d refreshes at once; the test wants two", most)
+	}
+	for range 3 {
+		w.works(a, shop)
+		w.works(b, shop)
+		w.later(65 * time.Minute)
+	}
+	if row := w.row(one); row.State != store.ShopConnected {
 		t.Errorf("the shop is %s: %s", row.State, row.Trouble)
 	}
 }

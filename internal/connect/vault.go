@@ -99,11 +99,14 @@ func (c *Connector) shopSealer(ctx context.Context, shop int64) (*secret.Sealer,
 
 // makeShopKey gives a shop its key. Where another did so meanwhile, that one stays.
 func (c *Connector) makeShopKey(ctx context.Context, shop int64) error {
-	sealed, err := c.seal(shopKeyOf(shop), columnShopKey, secret.NewKeyset().Reveal())
-	if err != nil {
-		return err
-	}
-	return c.Store.Update(ctx, func(tx *store.Tx) error { return tx.AddShopKey(shop, sealed) })
+	key := secret.NewKeyset().Reveal()
+	return c.updateSealed(ctx, func(tx *store.Tx) error {
+		sealed, err := c.seal(shopKeyOf(shop), columnShopKey, key)
+		if err != nil {
+			return err
+		}
+		return tx.AddShopKey(shop, sealed)
+	})
 }
 
 // shopKeyOf names the row that a shop's key is bound to. A domain will not do: a

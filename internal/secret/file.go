@@ -27,6 +27,24 @@ func File(path string, create func() Secret) (s Secret, made bool, err error) {
 	return s, made, err
 }
 
+// ReadFile reads the secret kept in a file that is there.
+func ReadFile(path string) (Secret, error) { return readFile(path) }
+
+// ReplaceFile writes another secret into a secret's file: whole or not at all,
+// whatever happens meanwhile.
+func ReplaceFile(path string, s Secret) error {
+	temporary, err := writeTemporary(path, s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temporary) }()
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("replace secret file %s: %w", path, err)
+	}
+	syncDir(filepath.Dir(path))
+	return nil
+}
+
 func readFile(path string) (Secret, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -51,26 +69,42 @@ func readFile(path string) (Secret, error) {
 // sealed by a lost key is lost too. It reports false where another process was
 // first.
 func writeNew(path string, s Secret) (bool, error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // Mode 0600.
+	temporary, err := writeTemporary(path, s)
 	if err != nil {
-		return false, fmt.Errorf("make secret file %s: %w", path, err)
+		return false, err
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.WriteString(s.Reveal() + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return false, fmt.Errorf("write secret file %s: %w", path, err)
-	}
+	defer func() { _ = os.Remove(temporary) }()
 	// A link, unlike a rename, does not replace a file that is there by now.
-	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
+	if err := os.Link(temporary, path); errors.Is(err, fs.ErrExist) {
 		return false, nil
 	} else if err != nil {
 		return false, fmt.Errorf("name secret file %s: %w", path, err)
 	}
-	if d, err := os.Open(dir); err == nil {
-		// Some file systems cannot sync a folder; the file itself is on disk.
-		_ = d.Sync()
-		_ = d.Close()
-	}
+	syncDir(filepath.Dir(path))
 	return true, nil
+}
+
+// writeTemporary writes a file beside the one at path, whole and on disk, and
+// gives its name.
+func writeTemporary(path string, s Secret) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // Mode 0600.
+	if err != nil {
+		return "", fmt.Errorf("make secret file %s: %w", path, err)
+	}
+	_, err = f.WriteString(s.Reveal() + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(f.Name())
+		return "", fmt.Errorf("write secret file %s: %w", path, err)
+	}
+	return f.Name(), nil
+}
+
+func syncDir(dir string) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	// Some file systems cannot sync a folder; the file itself is on disk.
+	_ = d.Sync()
+	_ = d.Close()
 }

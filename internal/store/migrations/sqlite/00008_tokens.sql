@@ -30,3 +30,19 @@ CREATE TABLE token_leases (
     holder TEXT    NOT NULL,
     until  INTEGER NOT NULL
 );
+
+-- The encryption key by which all that is sealed here is sealed, by its id.
+-- Whoever seals looks first: a process that has not heard of a new key yet must
+-- not write what cannot be opened tomorrow.
+CREATE TABLE key_in_use (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    key_id   TEXT NOT NULL
+);
+
+-- Secrets of the app that were added while the service ran, newest last. Those
+-- of the settings are beside them.
+CREATE TABLE app_secrets (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    sealed   BLOB    NOT NULL,
+    added_at INTEGER NOT NULL
+);

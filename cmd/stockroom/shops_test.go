@@ -209,3 +209,59 @@ func TestStatusTellsWhatIsMissingAndHowToGetIt(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretsAreRotated(t *testing.T) {
+	c := newCounter(t, simulator.App{})
+	if err := c.shop.SetScopes("the-app", strings.Split(testScopes, ",")...); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := c.run("secrets", "rotate"); code != exitFault || !strings.Contains(errs, "stockroom serve") {
+		t.Errorf("without a database: %d, %s", code, errs)
+	}
+	c.must("shops", "add", "--shop", testShop, "--client-credentials")
+	key := filepath.Join(c.dir, "stockroom.db.key")
+	before, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := c.must("secrets", "rotate"); !strings.Contains(out, key) {
+		t.Errorf("printed %q", out)
+	}
+	after, err := os.ReadFile(key)
+	if err != nil || bytes.Equal(before, after) {
+		t.Errorf("the key is the old one, %v", err)
+	}
+	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's file has mode %v, %v", info.Mode(), err)
+	}
+	c.must("webhooks", "list")
+
+	// Shopify does not know this one: nothing is lost, and the operator is told.
+	file := c.write("secret", "made-up-secret\n")
+	if _, errs, code := c.run("secrets", "rotate", "--api-secret-file", file); code != exitFault || !strings.Contains(errs, "Do not revoke the old secret") || strings.Contains(errs, "made-up") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	c.must("webhooks", "list")
+}
+
+func TestTheAppsSecretIsRotated(t *testing.T) {
+	c := newCounter(t, simulator.App{})
+	if err := c.shop.SetScopes("the-app", strings.Split(testScopes, ",")...); err != nil {
+		t.Fatal(err)
+	}
+	for i, setting := range c.environ {
+		if strings.HasPrefix(setting, "SHOPIFY_API_SECRET=") {
+			c.environ[i] = "SHOPIFY_API_SECRET=old-secret"
+		}
+	}
+	c.must("shops", "add", "--shop", testShop, "--client-credentials")
+	out := c.must("secrets", "rotate", "--api-secret-file", c.write("secret", "new-secret\n"))
+	if !strings.Contains(out, "those of all shops were got by it") || strings.Contains(out, "new-secret") {
+		t.Errorf("printed %q", out)
+	}
+	c.must("webhooks", "list")
+	c.environ = append(c.environ, "ENCRYPTION_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+	if _, errs, code := c.run("secrets", "rotate"); code != exitFault || !strings.Contains(errs, "another encryption key") {
+		t.Errorf("with a key that does not fit: %d, %s", code, errs)
+	}
+}
