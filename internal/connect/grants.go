@@ -31,9 +31,9 @@ func (c *Connector) ConnectByCredentials(ctx context.Context, domain string) (st
 		})
 	switch {
 	case shopify.IsWrongSecret(err):
-		return store.Shop{}, fmt.Errorf("Shopify does not accept SHOPIFY_API_KEY and SHOPIFY_API_SECRET: %w", err)
+		return store.Shop{}, fmt.Errorf("the shop does not accept SHOPIFY_API_KEY and SHOPIFY_API_SECRET: %w", err)
 	case shopify.IsFinal(err):
-		return store.Shop{}, fmt.Errorf("Shopify gives no token by client credentials: the app must be installed in the shop, and app and shop belong to one organisation. "+
+		return store.Shop{}, fmt.Errorf("the shop gives no token by client credentials: the app must be installed in the shop, and app and shop belong to one organisation. "+
 			"For other shops use the login link of `stockroom shops add`. (%w)", err)
 	case err != nil:
 		return store.Shop{}, err
@@ -79,7 +79,7 @@ func (c *Connector) MigrateToken(ctx context.Context, domain string) (store.Shop
 	})
 	if shopify.IsFinal(err) {
 		// Nothing is marked: the token may be another app's, and work as before.
-		return shop, fmt.Errorf("Shopify does not exchange the token of %s: it is another app's, or dead (%w)", domain, err)
+		return shop, fmt.Errorf("the shop does not exchange the token of %s: it is another app's, or dead (%w)", domain, err)
 	}
 	if err != nil {
 		return shop, fmt.Errorf("migrate the token of shop %s: %w", domain, err)
