@@ -203,7 +203,7 @@ func TestStatusTellsWhatIsMissingAndHowToGetIt(t *testing.T) {
 		t.Errorf("exit code %d for a shop that refuses its token", code)
 	}
 	out = c.must("status")
-	for _, part := range []string{testShop + ": reconnect", "Shopify gives no token by client credentials", "https://stockroom.example/shopify/login?shop=" + testShop} {
+	for _, part := range []string{testShop + ": reconnect", "gives no token by client credentials", "https://stockroom.example/shopify/login?shop=" + testShop} {
 		if !strings.Contains(out, part) {
 			t.Errorf("status lacks %q:\n%s", part, out)
 		}
