@@ -405,7 +405,7 @@ func TestAReplayLeavesWhatAPollSetBack(t *testing.T) {
 		err = tx.SQL().QueryRowContext(t.Context(), `SELECT COUNT(*) FROM demands WHERE id = $1 AND updated_at > $2`, id,
 			product[mirror.Key{Kind: mirror.KindProduct, ID: id}].State.Updated).Scan(&never)
 		if never > 0 {
-			t.Errorf("%d reads are owed of a version that the shop never had", never)
+			t.Fatalf("%d reads are owed of a version that the shop never had", never)
 		}
 		return err
 	})
