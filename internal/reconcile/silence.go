@@ -34,6 +34,9 @@ const (
 	// between still counts as listened to. A longer one was an outage of ours, in
 	// which nothing could be heard.
 	maxUnwatched = 3 * habitSlot
+	// maxUnswept is for how long a sweep of a gap is tried again: a shop that
+	// cannot be asked for longer is read whole when it can.
+	maxUnswept = 7 * 24 * time.Hour
 	// settleSlot is how long after its end a slot is counted, for a webhook that is being stored.
 	settleSlot = time.Minute
 )
@@ -52,7 +55,9 @@ type look struct {
 	last  int64 // The newest webhook.
 	shops []store.Shop
 	marks map[int64]store.HabitMark
-	heard map[int64][]store.HeardSlot // By the webhook after which it was heard: nearly always the same one for all shops.
+	// unswept are by shop the silences whose gap nothing has seen to yet.
+	unswept map[int64][]store.Silence
+	heard   map[int64][]store.HeardSlot // By the webhook after which it was heard: nearly always the same one for all shops.
 }
 
 // RunOnce counts what was heard since it was last called, and sees to the topics
@@ -69,6 +74,11 @@ func (w *Watcher) RunOnce(ctx context.Context) ([]store.Silence, error) {
 	for _, shop := range l.shops {
 		if alarms[shop.ID], err = w.count(ctx, l, shop); err != nil {
 			errs = append(errs, fmt.Errorf("watch for silence at shop %s: %w", shop.Domain, err))
+		}
+	}
+	for _, shop := range l.shops {
+		if err := w.sweepAgain(ctx, shop, l.unswept[shop.ID]); err != nil {
+			errs = append(errs, fmt.Errorf("sweep what was silent at shop %s: %w", shop.Domain, err))
 		}
 	}
 	var all []store.Silence
@@ -89,7 +99,7 @@ func (w *Watcher) RunOnce(ctx context.Context) ([]store.Silence, error) {
 // others nothing is to be heard, and that is no habit.
 func (w *Watcher) look(ctx context.Context) (look, error) {
 	now := w.Now()
-	l := look{now: mirror.At(now), end: slotOf(now.Add(-settleSlot)), heard: map[int64][]store.HeardSlot{}}
+	l := look{now: mirror.At(now), end: slotOf(now.Add(-settleSlot)), heard: map[int64][]store.HeardSlot{}, unswept: map[int64][]store.Silence{}}
 	return l, w.Store.View(ctx, func(tx *store.Tx) error {
 		shops, err := tx.Shops()
 		if err != nil {
@@ -100,6 +110,13 @@ func (w *Watcher) look(ctx context.Context) (look, error) {
 		}
 		if l.marks, err = tx.HabitsCounted(); err != nil {
 			return err
+		}
+		unswept, err := tx.UnsweptSilences(l.now.Add(-maxUnswept))
+		if err != nil {
+			return err
+		}
+		for _, silence := range unswept {
+			l.unswept[silence.ShopID] = append(l.unswept[silence.ShopID], silence)
 		}
 		for _, shop := range shops {
 			if shop.State != store.ShopConnected {
@@ -245,7 +262,7 @@ func (w *Watcher) raise(ctx context.Context, shop store.Shop, silent []quiet) ([
 	for i, q := range silent {
 		noted[i] = store.Silence{ShopID: shop.ID, Topic: q.topic, Since: q.heard, NoticedAt: mirror.At(w.Now()), Expected: q.expected,
 			Found: found(before[q.topic], after[q.topic], auditErr), TaskID: task}
-		w.Log.Warn("a topic is improbably quiet: its subscription was checked, and the gap is swept", "shop", shop.Domain, "topic", q.topic,
+		w.Log.Warn("a topic is improbably quiet: its subscription was checked, and the gap is swept as soon as the shop can be asked", "shop", shop.Domain, "topic", q.topic,
 			"since", q.heard, "expected_busy_slots", fmt.Sprintf("%.1f", q.expected), "found", noted[i].Found, "sweep", task)
 	}
 	return noted, w.Store.Update(ctx, func(tx *store.Tx) error {
@@ -284,17 +301,40 @@ func found(before, after store.Subscription, err error) string {
 	}
 }
 
-// sweepGap has all swept that the silent topics tell of, from a little before
-// each was last heard. Nothing is swept for topics that tell of no record.
-func (w *Watcher) sweepGap(ctx context.Context, shop store.Shop, silent []quiet) (task int64, err error) {
-	client, err := w.Client(ctx, shop)
-	if err != nil {
-		w.Log.Warn("a silent topic's gap is not swept, the shop cannot be asked", "shop", shop.Domain, "error", err)
-		return 0, nil
+// sweepAgain has the gaps of silences swept that nothing has seen to: the shop
+// could not be asked when they were noted, or the sweep failed. The silences may
+// be over by now.
+func (w *Watcher) sweepAgain(ctx context.Context, shop store.Shop, unswept []store.Silence) error {
+	silent := make([]quiet, len(unswept))
+	for i, s := range unswept {
+		silent[i] = quiet{topic: s.Topic, heard: s.Since}
 	}
+	task, err := w.sweepGap(ctx, shop, silent)
+	if err != nil || task == 0 {
+		return err
+	}
+	return w.Store.Update(ctx, func(tx *store.Tx) error {
+		for _, s := range unswept {
+			if err := tx.SetSilenceSweep(s.ID, task); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// sweepGap has all swept that the silent topics tell of, from a little before
+// each was last heard. Nothing is swept for topics that tell of no record, nor
+// where the shop cannot be asked: then the next look tries again.
+func (w *Watcher) sweepGap(ctx context.Context, shop store.Shop, silent []quiet) (task int64, err error) {
 	since := map[string]mirror.Instant{}
 	for _, q := range silent {
 		since[q.topic] = q.heard
+	}
+	client, err := w.Client(ctx, shop)
+	if err != nil {
+		w.Log.Warn("a silent topic's gap is not swept yet, the shop cannot be asked", "shop", shop.Domain, "error", err)
+		return 0, nil
 	}
 	args, any := GapSweep(since, client.Clock().Now())
 	if !any {

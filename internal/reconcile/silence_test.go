@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -31,6 +32,7 @@ type quietBench struct {
 	// editDiscounts and so on say what happens in the shop's open hours.
 	editDiscounts, editOrders bool
 	alarms                    []store.Silence
+	refuse                    error // Why the shop cannot be asked just now; nil where it can.
 }
 
 const hooksAddress = "https://app.example/hooks"
@@ -65,7 +67,7 @@ func inQuiet(t *testing.T, test func(*quietBench)) {
 			Token: func(context.Context, secret.Secret) (secret.Secret, error) { return secret.New(token), nil }})
 		b.edit(err)
 		b.config = reconcile.Config{Store: b.Store, Now: time.Now, Log: log, MaxDelete: reconcile.Fuse{Percent: 20, Rows: 50}, Audit: b.audit,
-			Client: func(context.Context, store.Shop) (*shopify.Client, error) { return b.client, nil },
+			Client: func(context.Context, store.Shop) (*shopify.Client, error) { return b.client, b.refuse },
 			Drain:  func(ctx context.Context, shop int64) error { return b.applier.Drain(ctx, shop) }}
 		b.hydrator = reconcile.NewHydrator(b.config)
 		b.poller = reconcile.NewPoller(b.config, b.hydrator)
@@ -223,6 +225,67 @@ func TestSilentTopicIsNoticedAuditedAndSwept(t *testing.T) {
 			}
 			return err
 		})
+	})
+}
+
+// TestAGapIsSweptOnceTheShopCanBeAsked: it could not be when the silence was
+// noticed, and then the sweep failed.
+func TestAGapIsSweptOnceTheShopCanBeAsked(t *testing.T) {
+	inQuiet(t, func(b *quietBench) {
+		t := b.t // The bubble's own.
+		b.editDiscounts = true
+		b.live(16 * 24 * time.Hour)
+		b.unsubscribe("discounts/update")
+		b.refuse = errors.New("the token is being renewed")
+		b.live(4 * 24 * time.Hour)
+		if len(b.alarms) != 1 || b.alarms[0].TaskID != 0 {
+			t.Fatalf("the alarms are %+v; want one, whose gap is not swept yet", b.alarms)
+		}
+		look := func() (task store.Task) {
+			time.Sleep(reconcile.WatchEvery)
+			if _, err := b.watcher.RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.view(func(tx *store.Tx) error {
+				all, err := tx.Silences(b.row.ID, 10)
+				if err != nil || len(all) != 1 || all[0].TaskID == 0 {
+					return err
+				}
+				task, err = tx.TaskByID(all[0].TaskID)
+				return err
+			})
+			return task
+		}
+		if task := look(); task.ID != 0 {
+			t.Errorf("the shop cannot be asked, and sweep %d was handed in", task.ID)
+		}
+		b.refuse = nil
+		first := look()
+		var args reconcile.SweepArgs
+		if err := json.Unmarshal(first.Args, &args); err != nil || first.Reason != "silence" || args.Since > b.alarms[0].Since || !slices.Equal(args.Sweeps, []string{"discounts"}) {
+			t.Fatalf("the gap is seen to by sweep %d, which is to do %s: %v", first.ID, first.Args, err)
+		}
+		if again := look(); again.ID != first.ID {
+			t.Errorf("sweep %d is under way, and %d was handed in", first.ID, again.ID)
+		}
+		b.refuse = errors.New("and once more")
+		failed, err := reconcile.NewSweeper(b.config, b.hydrator).Run(t.Context(), first.ID)
+		if err != nil || failed.State != store.RunFailed {
+			t.Fatalf("the sweep ended %s, %v; want it failed", failed.State, err)
+		}
+		b.refuse = nil
+		second := look()
+		if second.ID == first.ID || second.State.Over() {
+			t.Fatalf("the sweep failed, and the gap is left to %d, which is %s", second.ID, second.State)
+		}
+		swept, err := reconcile.NewSweeper(b.config, b.hydrator).Run(t.Context(), second.ID)
+		if err != nil || swept.State != store.RunOK {
+			t.Errorf("the sweep ended %s, %v: %s", swept.State, err, swept.Report)
+		}
+		b.mustBeExact("after the gap was swept")
+		if third := look(); third.ID != second.ID {
+			t.Errorf("the gap was swept, and sweep %d was handed in", third.ID)
+		}
 	})
 }
 

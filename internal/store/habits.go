@@ -139,6 +139,20 @@ func (t *Tx) Silences(shop int64, limit int) ([]Silence, error) {
 	return t.silences(`shop_id = $1 ORDER BY id DESC LIMIT $2`, shop, limit)
 }
 
+// UnsweptSilences lists the silences noted since a moment whose gap was not
+// swept: no sweep was handed in, or the one that was failed. A complete ok full
+// read begun later has seen to the gap as well.
+func (t *Tx) UnsweptSilences(since mirror.Instant) ([]Silence, error) {
+	return t.silences(`noticed_at >= $1 AND (task_id = 0 OR EXISTS (SELECT 1 FROM tasks WHERE tasks.id = silences.task_id AND tasks.state = 'failed'))
+		AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.shop_id = silences.shop_id AND runs.state = 'ok' AND runs.started_at > silences.noticed_at) ORDER BY id`, since)
+}
+
+// SetSilenceSweep notes which sweep sees to the gap of a silence.
+func (t *Tx) SetSilenceSweep(id, task int64) error {
+	_, err := t.exec(`UPDATE silences SET task_id = $2 WHERE id = $1`, id, task)
+	return err
+}
+
 func (t *Tx) silences(where string, args ...any) ([]Silence, error) {
 	return list(t, `SELECT id, shop_id, topic, since, noticed_at, expected, found, task_id, ended_at FROM silences WHERE `+where, args,
 		func(scan func(...any) error) (Silence, error) {
