@@ -98,23 +98,45 @@ func chosenShops(e *env, beside *app.App, named string) ([]store.Shop, error) {
 }
 
 // poll hands a run in and follows it. A running service carries it out; where
-// none runs, this process does.
+// none runs, this process does, and the run by pages too that follows where a
+// list could not be read in bulk.
 func (c *pollCommand) poll(e *env, beside *app.App, shop store.Shop) (store.Run, error) {
 	run, err := beside.Jobs.QueueRun(e.ctx, store.Run{ShopID: shop.ID, Kind: "poll", Reason: "manual", AcceptDeletions: c.AcceptDeletions})
+	if err == nil {
+		run, err = c.follow(e, beside, shop, run)
+	}
+	if err != nil || !beside.Alone() {
+		return run, err
+	}
+	var next store.Run
+	err = beside.Store.View(e.ctx, func(tx *store.Tx) (err error) {
+		next, err = tx.OpenRun(shop.ID)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return run, nil
+	}
 	if err != nil {
 		return run, err
 	}
-	ctx, done := context.WithCancelCause(e.ctx)
-	defer done(nil)
+	if !c.JSON {
+		fmt.Fprintf(e.stderr, "%s: run %d could not read all in bulk, run %d reads it by pages.\n", shop.Domain, run.ID, next.ID)
+	}
+	return c.follow(e, beside, shop, next)
+}
+
+// follow shows how a run comes along until it is over, and carries it out where
+// no service does.
+func (c *pollCommand) follow(e *env, beside *app.App, shop store.Shop, run store.Run) (store.Run, error) {
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	var done chan error // Nil where a service carries the run out.
 	if beside.Alone() {
+		done = make(chan error, 1)
 		var polling sync.WaitGroup
-		polling.Go(func() {
-			if _, err := beside.Poller.Run(ctx, run.ID); err != nil {
-				done(err)
-			}
-		})
+		polling.Go(func() { done <- beside.Jobs.RunOnce(ctx, run.ID, false) })
 		defer func() {
-			done(nil)
+			cancel()
 			polling.Wait()
 		}()
 	}
@@ -122,21 +144,23 @@ func (c *pollCommand) poll(e *env, beside *app.App, shop store.Shop) (store.Run,
 	defer bar.clear()
 	ticker := time.NewTicker(progressStep)
 	defer ticker.Stop()
-	for {
+	for ended := false; ; {
 		err := beside.Store.View(e.ctx, func(tx *store.Tx) (err error) {
 			run, err = tx.RunByID(run.ID)
 			return err
 		})
-		if err != nil || run.State.Over() {
+		if err != nil || run.State.Over() && (done == nil || ended) {
 			return run, err
 		}
 		bar.show(shop.Domain, run)
 		select {
 		case <-ticker.C:
-		case <-ctx.Done():
-			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-				return run, cause
+		case err := <-done:
+			if err != nil && e.ctx.Err() == nil {
+				return run, err
 			}
+			ended = true
+		case <-e.ctx.Done():
 			if !beside.Alone() {
 				return run, errors.New("interrupted: the service goes on with the run, see `stockroom status`")
 			}

@@ -40,7 +40,7 @@ func TestByPagesNext(t *testing.T) {
 	})
 	ended := func(reason string, state store.RunState, progress string) (run store.Run) {
 		update(func(tx *store.Tx) (err error) {
-			if run, _, err = tx.QueueRun(store.Run{ShopID: shop.ID, Kind: "poll", Reason: reason}); err != nil {
+			if run, _, err = tx.QueueRun(store.Run{ShopID: shop.ID, Kind: "poll", Reason: reason, AcceptDeletions: true}); err != nil {
 				return err
 			}
 			run.State, run.Progress, run.EndedAt = state, []byte(progress), mirror.At(time.Now())
@@ -76,7 +76,7 @@ func TestByPagesNext(t *testing.T) {
 		}
 	}
 	next, any := open()
-	if !any || next.Kind != "poll" || next.Reason != reasonByPages {
+	if !any || next.Kind != "poll" || next.Reason != reasonByPages || !next.AcceptDeletions {
 		t.Fatalf("after a list failed in bulk run %+v follows", next)
 	}
 	update(func(tx *store.Tx) error {

@@ -283,7 +283,7 @@ func (j *Jobs) byPagesNext(ctx context.Context, run store.Run) error {
 		if err != nil || len(newest) == 0 || newest[0].ID != run.ID {
 			return err // Another has followed already.
 		}
-		_, err = j.queue(ctx, tx, store.Run{ShopID: run.ShopID, Kind: run.Kind, Reason: reasonByPages})
+		_, err = j.queue(ctx, tx, store.Run{ShopID: run.ShopID, Kind: run.Kind, Reason: reasonByPages, AcceptDeletions: run.AcceptDeletions})
 		return err
 	})
 }
