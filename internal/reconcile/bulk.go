@@ -244,7 +244,10 @@ func (r *reading) follow(ctx context.Context, list shopify.List, at *ListProgres
 			}
 		} else {
 			if operation, err = r.client.BulkOperation(ctx, at.Bulk.Operation); err != nil {
-				return operation, theirs(err), ours(err)
+				if theirs(err) != nil {
+					return operation, r.leave(ctx, at, err), ctx.Err()
+				}
+				return operation, nil, err
 			}
 			if operation.Over() {
 				return operation, nil, nil
@@ -280,6 +283,17 @@ func ours(err error) error {
 		return nil
 	}
 	return err
+}
+
+// leave cancels an operation that cannot be followed any more: it would keep one
+// of the shop's few slots until Shopify gives it up. The error stays what it was,
+// and so its class.
+func (r *reading) leave(ctx context.Context, at *ListProgress, reason error) error {
+	if err := r.client.CancelBulk(ctx, at.Bulk.Operation); err != nil && ctx.Err() == nil {
+		r.Log.Warn("a bulk operation that is not followed any more could not be canceled", "shop", r.shop.Domain, "run", r.run.ID,
+			"operation", at.Bulk.Operation, "error", err)
+	}
+	return fmt.Errorf("bulk operation %s: %w", at.Bulk.Operation.Number(), reason)
 }
 
 // giveUp cancels an operation that stands still.

@@ -1,6 +1,9 @@
 package reconcile_test
 
 import (
+	"bytes"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -48,4 +51,42 @@ func TestBulkSlotsThatOthersHoldStopNoPoll(t *testing.T) {
 	}
 	b.mustRun("poll")
 	b.mustBeExact("after the poll by pages")
+}
+
+// TestAnOperationThatIsNotFollowedIsCanceled: Shopify refuses to tell how far it
+// is, so that the list is given up. It would keep a slot for days.
+func TestAnOperationThatIsNotFollowedIsCanceled(t *testing.T) {
+	b := newBulkBench(t, simulator.Catalogue{Products: 20})
+	b.mustRun("import")
+	faults := b.sim.Faults()
+	faults.BulkStuck = 1
+	b.sim.SetFaults(faults)
+	canceled := 0
+	b.client = b.newClient(&http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		switch {
+		case strings.Contains(string(body), `"operationName":"BulkOperation"`):
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r,
+				Body: io.NopCloser(strings.NewReader(`{"errors":[{"message":"odd","extensions":{"code":"ODD"}}]}`))}, nil
+		case strings.Contains(string(body), `"operationName":"CancelBulk"`):
+			canceled++
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})})
+	run, report := b.run("poll", false)
+	started := 0
+	progress, err := reconcile.ReadProgress(run)
+	b.edit(err)
+	for _, list := range progress.Lists {
+		if list.Bulk != nil && list.Bulk.Operation != "" {
+			started++
+		}
+	}
+	if run.State != store.RunPartial || started == 0 || canceled != started {
+		t.Errorf("the poll ended %s, started %d operations and canceled %d:\n%s", run.State, started, canceled, report.Text())
+	}
 }
