@@ -101,7 +101,7 @@ func causeText(cause mirror.Cause) string {
 	case mirror.CauseOurs:
 		return "ours: A BUG IN STOCKROOM, please report it"
 	case "":
-		return "not judged: the run is older than that"
+		return "not judged: the run was never brought to its end, or is from before causes were judged"
 	default:
 		return string(cause)
 	}

@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -416,4 +417,35 @@ func TestAReplayLeavesWhatAPollSetBack(t *testing.T) {
 	b.rename("And a true one") // Of a later second than the false one.
 	b.settle()
 	b.mustBeExact("after a true webhook")
+}
+
+// TestARunThatIsGivenUpIsJudged: what it had found by then has its causes, and is counted.
+func TestARunThatIsGivenUpIsJudged(t *testing.T) {
+	b := still(t, 5)
+	id := b.firstProduct().GID()
+	now := b.client.Clock().Now()
+	var run store.Run
+	b.update(func(tx *store.Tx) (err error) {
+		if run, _, err = tx.QueueRun(store.Run{ShopID: b.row.ID, Kind: "poll", Reason: "manual"}); err != nil {
+			return err
+		}
+		run.State, run.StartedAt = store.RunRunning, now
+		if err := tx.SaveRun(run); err != nil {
+			return err
+		}
+		return tx.AddDrift(run.ID, []store.DriftRow{{Type: mirror.TypeProduct, ID: mirror.GID(id), Kind: mirror.KindProduct, Class: reconcile.ClassStale,
+			Fields: []byte(`[{"field":"title","old":"a","new":"b"}]`), ChangedAt: now.Add(-time.Minute), FoundAt: now}})
+	})
+	if err := b.poller.Abandon(t.Context(), run.ID, errors.New("the disk is full")); err != nil {
+		t.Fatal(err)
+	}
+	rows := b.drift(run.ID)
+	if len(rows) != 1 || rows[0].Cause == "" {
+		t.Errorf("the drift of a run that was given up: %+v", rows)
+	}
+	b.view(func(tx *store.Tx) (err error) { run, err = tx.RunByID(run.ID); return err })
+	report, err := reconcile.ReadReport(run)
+	if err != nil || run.State != store.RunFailed || run.Error != "the disk is full" || report.Drifted() != 1 || len(report.Gaps) != 1 {
+		t.Errorf("it ended %s (%s), %v:\n%s", run.State, run.Error, err, report.Text())
+	}
 }

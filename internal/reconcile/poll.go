@@ -563,14 +563,18 @@ func (r *reading) end(ctx context.Context, state store.RunState, reason string) 
 			return err
 		}
 	}
-	err := r.Store.Update(ctx, func(tx *store.Tx) error {
+	err := r.Store.View(ctx, func(tx *store.Tx) error { // All drift is read, which is much for a write transaction.
 		report, err := report(tx, r.run, r.complete, r.gaps, r.notes)
 		if err != nil {
 			return err
 		}
-		if r.run.Report, err = json.Marshal(report); err != nil {
-			return err
-		}
+		r.run.Report, err = json.Marshal(report)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("report the run: %w", err)
+	}
+	err = r.Store.Update(ctx, func(tx *store.Tx) error {
 		if state != store.RunFailed && !r.doubt {
 			kinds := make([]mirror.Kind, 0, len(r.complete))
 			for kind, complete := range r.complete {
@@ -610,9 +614,28 @@ func ForgetRead(ctx context.Context, db *store.Store) error {
 	}
 }
 
-// Abandon ends a run as failed that could not be carried on.
+// Abandon ends a run as failed that could not be carried on. What had drifted by
+// then is judged and reported all the same. Where that cannot be done either, the run
+// ends without, and the error says so.
 func (p *Poller) Abandon(ctx context.Context, runID int64, reason error) error {
-	return p.Store.Update(ctx, func(tx *store.Tx) error {
+	r := &reading{Poller: p, doubt: true, complete: map[mirror.Kind]bool{}}
+	err := p.Store.View(ctx, func(tx *store.Tx) (err error) {
+		if r.run, err = tx.RunByID(runID); err != nil {
+			return err
+		}
+		r.shop, err = tx.ShopByID(r.run.ShopID)
+		return err
+	})
+	if err != nil || r.run.State.Over() {
+		return err
+	}
+	if r.progress, err = ReadProgress(r.run); err == nil {
+		err = r.end(ctx, store.RunFailed, reason.Error())
+	}
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, p.Store.Update(ctx, func(tx *store.Tx) error {
 		run, err := tx.RunByID(runID)
 		if err != nil || run.State.Over() {
 			return err
@@ -622,5 +645,5 @@ func (p *Poller) Abandon(ctx context.Context, runID int64, reason error) error {
 			return err
 		}
 		return tx.SaveRun(run)
-	})
+	}))
 }
