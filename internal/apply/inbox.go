@@ -166,6 +166,7 @@ func (b *Inbox) RunOnce(ctx context.Context) (done int, err error) {
 		deliveries := byShop[shop]
 		if err := b.apply(ctx, shop, deliveries); err == nil {
 			done += len(deliveries)
+			b.forgive(deliveries)
 			continue
 		}
 		for _, delivery := range deliveries {
@@ -178,6 +179,7 @@ func (b *Inbox) RunOnce(ctx context.Context) (done int, err error) {
 				continue
 			}
 			done++
+			b.forgive([]store.Delivery{delivery})
 		}
 	}
 	if done > 0 && b.Wrote != nil {
@@ -261,6 +263,13 @@ func (b *Batch) add(d store.Delivery, learned Learned) {
 	b.Told = append(b.Told, told)
 }
 
+// forgive forgets the failures of webhooks that are done with.
+func (b *Inbox) forgive(deliveries []store.Delivery) {
+	for _, delivery := range deliveries {
+		delete(b.failures, delivery.Seq)
+	}
+}
+
 // failed counts a webhook's failure, and sets it aside when there were enough:
 // what fails again and again by itself is not the database's trouble.
 func (b *Inbox) failed(ctx context.Context, delivery store.Delivery, reason error) error {
@@ -274,7 +283,6 @@ func (b *Inbox) failed(ctx context.Context, delivery store.Delivery, reason erro
 	if err != nil {
 		return errors.Join(reason, err)
 	}
-	delete(b.failures, delivery.Seq)
 	b.Log.Error("webhook set aside: it cannot be applied", "shop_id", delivery.ShopID, "topic", delivery.Topic,
 		"webhook_id", delivery.WebhookID, "error", reason)
 	return nil
