@@ -97,11 +97,15 @@ func (t *Tx) ToldSince(shop int64, ids []mirror.GID, since mirror.Instant, do fu
 const MaxHistory = 100
 
 // OldHistory finds up to limit entries that are over: older than a moment, or
-// beyond the newest MaxHistory of their record. It reads all of the table's
-// index, so it is for a read transaction; DropHistory then deletes them.
+// beyond the newest MaxHistory of their record. It counts along an index, and
+// looks at the entries of such records alone, but that is much on a large
+// database, so it is for a read transaction; DropHistory then deletes them.
 func (t *Tx) OldHistory(before mirror.Instant, limit int) ([]int64, error) {
-	return list(t, `SELECT seq FROM history WHERE at < $1
-		UNION ALL SELECT seq FROM (SELECT seq, ROW_NUMBER() OVER (PARTITION BY shop_id, id ORDER BY seq DESC) AS n FROM history) WHERE n > $2 LIMIT $3`,
+	return list(t, `WITH long AS MATERIALIZED (
+			SELECT shop_id, id, (SELECT seq FROM history newer WHERE newer.shop_id = h.shop_id AND newer.id = h.id ORDER BY seq DESC LIMIT 1 OFFSET $2) AS last
+			FROM history h GROUP BY shop_id, id HAVING COUNT(*) > $2)
+		SELECT seq FROM history WHERE at < $1
+		UNION ALL SELECT history.seq FROM long JOIN history ON history.shop_id = long.shop_id AND history.id = long.id AND history.seq <= long.last LIMIT $3`,
 		[]any{before, MaxHistory, limit}, func(scan func(...any) error) (int64, error) {
 			var seq int64
 			err := scan(&seq)

@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"EvidenceIsKeptWithItsDeletion", evidenceIsKeptWithItsDeletion},
 		{"ATopicHasOneOpenSilence", aTopicHasOneOpenSilence},
 		{"WhatWasHeardIsCountedBySlot", whatWasHeardIsCountedBySlot},
+		{"HistoriesAreBoundedByAgeAndLength", historiesAreBoundedByAgeAndLength},
 		{"OldTasksAreDropped", oldTasksAreDropped},
 		{"DriftIsKeptAsItWasFirstSeen", driftIsKeptAsItWasFirstSeen},
 		{"SearchFindsWordsOfAnyScript", searchFindsWordsOfAnyScript},

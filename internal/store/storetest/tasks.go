@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -205,4 +206,32 @@ func oldTasksAreDropped(t *testing.T, s *store.Store) {
 		return err
 	})
 	Erase(t, s, shop)
+}
+
+func historiesAreBoundedByAgeAndLength(t *testing.T, s *store.Store) {
+	shop, other := AddShop(t, s, shopA), AddShop(t, s, shopB)
+	entries := func(shop store.Shop, id mirror.GID, n int, at mirror.Instant) {
+		Update(t, s, func(tx *store.Tx) error {
+			all := make([]store.Entry, n)
+			for i := range all {
+				all[i] = store.Entry{Key: mirror.Key{Kind: mirror.KindProduct, ID: id}, Source: mirror.FromWebhook, At: at}
+			}
+			return tx.AddHistory(shop.ID, all)
+		})
+	}
+	entries(shop, Shirt, 1, Noon.Add(-time.Hour))                 // 1: too old.
+	entries(shop, Serum, store.MaxHistory+2, Noon)                // 2 and 3: beyond the newest.
+	entries(other, Serum, store.MaxHistory, Noon)                 // As many as are kept.
+	entries(shop, Shirt, store.MaxHistory-1, Noon.Add(time.Hour)) // With the old one just as many.
+	View(t, s, func(tx *store.Tx) error {
+		over, err := tx.OldHistory(Noon, 10)
+		slices.Sort(over)
+		if !slices.Equal(over, []int64{1, 2, 3}) {
+			t.Errorf("over are %v, want 1, 2 and 3", over)
+		}
+		if some, err := tx.OldHistory(Noon, 2); len(some) != 2 || err != nil {
+			t.Errorf("at most two of them: %v, %v", some, err)
+		}
+		return err
+	})
 }
