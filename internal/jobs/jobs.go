@@ -69,8 +69,19 @@ type Jobs struct {
 const (
 	pollQueue     = "polls"
 	scheduleQueue = "schedule"
+	// upkeepQueue is for what may take long and must not hold the schedules up:
+	// the clearing reads all histories, the watcher asks shops over the network.
+	upkeepQueue = "upkeep"
+	// upkeepWorkers are as many as there are kinds of upkeep, each of which runs once at a time.
+	upkeepWorkers = 2
 	// pollWorkers bounds the shops that one process reads whole at a time.
 	pollWorkers = 4
+
+	// maxPeriodic is how long a periodic job may take: River gives one a minute if
+	// it is not told otherwise, too little to clear a large database. It has to lie
+	// below the hour after which River takes a job up again whose process is gone;
+	// without a bound River never would, and no other of its kind would begin.
+	maxPeriodic = 50 * time.Minute
 
 	scheduleEvery = 30 * time.Second
 	clearEvery    = time.Hour
@@ -118,14 +129,16 @@ func New(config Config) (*Jobs, error) {
 		river.AddWorker(workers, &watchWorker{watcher: config.Watcher})
 		river.AddWorker(workers, &upkeepWorker{jobs: j})
 		queues[scheduleQueue] = river.QueueConfig{MaxWorkers: 1}
+		queues[upkeepQueue] = river.QueueConfig{MaxWorkers: upkeepWorkers}
 	}
 	if len(queues) > 0 {
 		riverConfig.Workers, riverConfig.Queues = workers, queues
 		// Whichever process leads puts these in; a scheduler takes them out.
-		riverConfig.PeriodicJobs = []*river.PeriodicJob{periodic(scheduleEvery, scheduleArgs{}), periodic(clearEvery, clearArgs{}),
-			periodic(reconcile.WatchEvery, watchArgs{}), periodic(upkeepEvery, upkeepArgs{})}
+		riverConfig.PeriodicJobs = []*river.PeriodicJob{periodic(scheduleQueue, scheduleEvery, scheduleArgs{}),
+			periodic(upkeepQueue, clearEvery, clearArgs{}), periodic(upkeepQueue, reconcile.WatchEvery, watchArgs{}),
+			periodic(upkeepQueue, upkeepEvery, upkeepArgs{})}
 		if config.SweepInterval > 0 {
-			riverConfig.PeriodicJobs = append(riverConfig.PeriodicJobs, periodic(min(scheduleEvery, config.SweepInterval), sweepArgs{}))
+			riverConfig.PeriodicJobs = append(riverConfig.PeriodicJobs, periodic(scheduleQueue, min(scheduleEvery, config.SweepInterval), sweepArgs{}))
 		}
 		// A worker hands in what only a scheduler knows how to do.
 		riverConfig.SkipUnknownJobCheck = true
@@ -139,8 +152,8 @@ func New(config Config) (*Jobs, error) {
 
 // periodic puts a job in at every interval and at the start, unless the last
 // one still waits.
-func periodic(interval time.Duration, args river.JobArgs) *river.PeriodicJob {
-	options := &river.InsertOpts{Queue: scheduleQueue, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+func periodic(queue string, interval time.Duration, args river.JobArgs) *river.PeriodicJob {
+	options := &river.InsertOpts{Queue: queue, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
 	}}}
 	return river.NewPeriodicJob(river.PeriodicInterval(interval), func() (river.JobArgs, *river.InsertOpts) { return args, options },
@@ -313,12 +326,18 @@ func (j *Jobs) outgrownNext(ctx context.Context, run store.Run) error {
 // reasonByPages is why a run was begun that follows one which could not be read in bulk.
 const reasonByPages = "by pages"
 
+// periodicWorker is what the workers of periodic jobs have in common.
+type periodicWorker[T river.JobArgs] struct{ river.WorkerDefaults[T] }
+
+// Timeout implements river.Worker.
+func (periodicWorker[T]) Timeout(*river.Job[T]) time.Duration { return maxPeriodic }
+
 type scheduleArgs struct{}
 
 func (scheduleArgs) Kind() string { return "schedule" }
 
 type scheduleWorker struct {
-	river.WorkerDefaults[scheduleArgs]
+	periodicWorker[scheduleArgs]
 	jobs *Jobs
 }
 
@@ -479,7 +498,7 @@ type upkeepWorker struct {
 }
 
 // Timeout lets it ask every shop: each has a limit of its own.
-func (*upkeepWorker) Timeout(*river.Job[upkeepArgs]) time.Duration { return -1 }
+func (*upkeepWorker) Timeout(*river.Job[upkeepArgs]) time.Duration { return maxPeriodic }
 
 func (w *upkeepWorker) Work(ctx context.Context, _ *river.Job[upkeepArgs]) error {
 	if w.jobs.Upkeep == nil {
@@ -493,7 +512,7 @@ type clearArgs struct{}
 func (clearArgs) Kind() string { return "clear" }
 
 type clearWorker struct {
-	river.WorkerDefaults[clearArgs]
+	periodicWorker[clearArgs]
 	jobs *Jobs
 }
 

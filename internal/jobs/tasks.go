@@ -184,7 +184,7 @@ type sweepArgs struct{}
 func (sweepArgs) Kind() string { return "sweeps" }
 
 type sweepWorker struct {
-	river.WorkerDefaults[sweepArgs]
+	periodicWorker[sweepArgs]
 	jobs *Jobs
 }
 
@@ -198,7 +198,7 @@ type watchArgs struct{}
 func (watchArgs) Kind() string { return "watch" }
 
 type watchWorker struct {
-	river.WorkerDefaults[watchArgs]
+	periodicWorker[watchArgs]
 	watcher *reconcile.Watcher
 }
 
