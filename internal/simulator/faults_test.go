@@ -3,6 +3,7 @@ package simulator_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -84,7 +85,7 @@ func TestFaultsAreSetOverHTTP(t *testing.T) {
 // TestTypesMayBecomeNullAndSearchesForgetFields are the faults by which a mirror
 // loses records that live, or reads more than it asked for.
 func TestTypesMayBecomeNullAndSearchesForgetFields(t *testing.T) {
-	w := newWorld(t, simulator.Catalogue{Products: 5}, nil)
+	w := newWorld(t, simulator.Catalogue{Products: 5, Orders: 3}, nil)
 	c := w.client(allScopes...)
 	p := w.firstProduct()
 	var discount *simulator.Discount
@@ -94,6 +95,19 @@ func TestTypesMayBecomeNullAndSearchesForgetFields(t *testing.T) {
 	w.SetFaults(simulator.Faults{Null: []string{"Product", "DiscountNode"}, Unfiltered: []string{"updated_at"}})
 	c.expect(`{"nodes":[null],"product":null,"discountNode":null}`,
 		`query($p: ID!, $d: ID!) { nodes(ids: [$p]) { id } product(id: $p) { id } discountNode(id: $d) { id } }`, "p", p.GID(), "d", discount.GID())
+	// What leads to them from other objects is there.
+	variant := p.Variants[0]
+	c.expect(`{"productVariant":{"product":{"id":"`+p.GID()+`"}}}`, `query($v: ID!) { productVariant(id: $v) { product { id } } }`, "v", variant.GID())
+	w.SetFaults(simulator.Faults{Null: []string{"ProductVariant", "Metafield", "InventoryLevel"}, Unfiltered: []string{"updated_at"}})
+	for order := range w.shop.Orders.All() {
+		if line := order.LineItems[0]; line.VariantID != 0 {
+			c.expect(`{"order":{"lineItems":{"nodes":[{"variant":{"id":"gid://shopify/ProductVariant/`+fmt.Sprint(line.VariantID)+`"}}]}}}`,
+				`query($o: ID!) { order(id: $o) { lineItems(first: 1) { nodes { variant { id } } } } }`, "o", order.GID())
+		}
+	}
+	level := variant.Item.Levels[0]
+	c.expect(`{"nodes":[null,null],"inventoryLevel":null}`, `query($v: ID!, $l: ID!) { nodes(ids: [$v, $l]) { id } inventoryLevel(id: $l) { id } }`,
+		"v", variant.GID(), "l", level.GID())
 	answer := c.ask(`{ products(first: 10, query: "updated_at:>='2100-01-01T00:00:00Z' status:ACTIVE") { nodes { id } } }`)
 	if len(answer.Extensions.Search) != 1 || len(answer.Extensions.Search[0].Warnings) != 1 || !strings.Contains(string(answer.Data), "gid:") {
 		t.Errorf("a search by a field that is unknown now found %s with the report %+v", answer.Data, answer.Extensions.Search)

@@ -16,6 +16,9 @@ func (q *query) findDiscount(args map[string]any) (any, error) {
 	if !ok || kind != "DiscountNode" && kind != typeDiscountCode && kind != typeDiscountAutomatic {
 		return nil, invalidID(args["id"])
 	}
+	if q.lost("DiscountNode") {
+		return nil, nil
+	}
 	return q.discount("DiscountNode", kind, id), nil
 }
 
@@ -23,7 +26,7 @@ func (q *query) findDiscount(args map[string]any) (any, error) {
 // there is none of the kind that its id speaks of.
 func (q *query) discount(typename, kind string, id int64) any {
 	d, ok := q.shop.Discounts.Get(id)
-	if !ok || slices.Contains(q.null, "DiscountNode") || kind != "DiscountNode" && (kind == typeDiscountAutomatic) != d.Automatic() {
+	if !ok || kind != "DiscountNode" && (kind == typeDiscountAutomatic) != d.Automatic() {
 		return nil
 	}
 	return q.object(typename, d)

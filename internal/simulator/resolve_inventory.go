@@ -107,7 +107,7 @@ func (q *query) findLevel(args map[string]any) (any, error) {
 		return nil, invalidID(args["id"])
 	}
 	found, ok := q.shop.Items.Get(item)
-	if !ok {
+	if !ok || q.lost(typeLevel) {
 		return nil, nil
 	}
 	for _, l := range found.Levels {

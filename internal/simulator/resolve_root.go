@@ -328,13 +328,13 @@ var _ = define(fields{
 	"webhookSubscriptions":      func(q *query, _ any, args map[string]any) (any, error) { return q.pageSubscriptions(args) },
 	"webhookSubscriptionsCount": func(q *query, _ any, args map[string]any) (any, error) { return q.countSubscriptions(args) },
 	"node": func(q *query, _ any, args map[string]any) (any, error) {
-		return q.node(fmt.Sprint(args["id"]), "node")
+		return q.byID(fmt.Sprint(args["id"]), "node")
 	},
 	"nodes": func(q *query, _ any, args map[string]any) (any, error) {
 		ids, _ := args["ids"].([]any)
 		out := make([]any, len(ids))
 		for i, id := range ids {
-			found, err := q.node(fmt.Sprint(id), "nodes")
+			found, err := q.byID(fmt.Sprint(id), "nodes")
 			if out[i] = found; err != nil {
 				out[i] = err
 			}
@@ -342,6 +342,14 @@ var _ = define(fields{
 		return out, nil
 	},
 }, "QueryRoot")
+
+// byID is node for who asks by id.
+func (q *query) byID(text, field string) (any, error) {
+	if kind, _, _, ok := parseGID(text); ok && q.lost(kind) {
+		return nil, nil
+	}
+	return q.node(text, field)
+}
 
 // node finds what a global id names. The id's own type decides which of the
 // schema's types the object has.
