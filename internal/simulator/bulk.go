@@ -169,12 +169,12 @@ func (i *Installation) startBulk(access Access, query string, group bool) (*Bulk
 		})
 	}
 	b := &BulkOperation{ID: sim.next(), Type: "QUERY", Status: "CREATED", Query: query, CreatedAt: second(access.Now), signature: sim.text(32)}
+	// Not by its number: shops that start operations in one instant race for it.
+	fate, faults := sim.fate("bulk", i.Shop.Domain, query), sim.Faults()
 	work := bulkWork{installation: i, operation: b, run: run, group: group, begun: time.Now(), clock: sim.Now(),
-		rng: rand.New(rand.NewPCG(sim.config.Seed, uint64(b.ID))), faults: sim.Faults()}
-	for fault, share := range map[*bool]float64{&work.cut: work.faults.BulkCut, &work.mixed: work.faults.BulkReorder,
-		&work.stops: work.faults.BulkCancel, &work.fails: work.faults.BulkFail, &work.stuck: work.faults.BulkStuck} {
-		*fault = share > 0 && sim.chancy(share)
-	}
+		rng: rand.New(rand.NewPCG(sim.config.Seed, fate.draw("rng"))), faults: faults,
+		cut: fate.chancy("cut", faults.BulkCut), mixed: fate.chancy("mixed", faults.BulkReorder), stops: fate.chancy("stops", faults.BulkCancel),
+		fails: fate.chancy("fails", faults.BulkFail), stuck: fate.chancy("stuck", faults.BulkStuck)}
 
 	i.mu.Lock()
 	defer i.mu.Unlock()

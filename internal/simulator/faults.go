@@ -215,8 +215,13 @@ func (f fate) chancy(fault string, share float64) bool {
 	if share <= 0 {
 		return false
 	}
-	sum := sha256.Sum256([]byte(fault + " " + f.name))
-	return float64(binary.BigEndian.Uint64(sum[:])>>11)/(1<<53) < share
+	return float64(f.draw(fault)>>11)/(1<<53) < share
+}
+
+// draw is a number for one purpose.
+func (f fate) draw(purpose string) uint64 {
+	sum := sha256.Sum256([]byte(purpose + " " + f.name))
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // upTo draws a duration below the given one.
