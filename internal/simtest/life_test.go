@@ -36,6 +36,7 @@ type life struct {
 	dir    string
 	app    *app.App
 
+	journal  *journal
 	listener *simulator.Listener
 	http     *http.Client
 
@@ -69,6 +70,7 @@ const (
 func (w *world) start(dir string) (*life, error) {
 	w.lives++
 	l := &life{world: w, number: w.lives, dir: dir, listener: simulator.NewListener(), conns: map[net.Conn]bool{}, died: make(chan struct{})}
+	l.journal = journalOf(dir)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	transport := &http.Transport{DialContext: l.dial(w.shopify), DialTLSContext: l.dial(w.shopify)}
 	l.http = &http.Client{Transport: &wire{next: transport, world: w, life: l}, Timeout: 30 * time.Second}
@@ -145,6 +147,11 @@ func (l *life) interfere(moment store.Moment) error {
 		l.mu.Unlock()
 		return errDead
 	}
+	if moment == store.AfterCommit {
+		l.mu.Unlock()
+		l.world.committed(l)
+		l.mu.Lock()
+	}
 	kill := false
 	if l.killIn > 0 && moment == l.killAt {
 		l.killIn--
@@ -216,6 +223,7 @@ func (l *life) bury() error {
 	l.cancel()
 	l.jobs.Wait()
 	err := l.app.Stop(context.Background())
+	journals.CompareAndDelete(filepath.Join(l.dir, "stockroom.db"), l.journal)
 	l.http.CloseIdleConnections()
 	return err
 }
@@ -376,6 +384,9 @@ func (t *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	if strings.Contains(request.URL.Path, "/bulk/") {
 		t.world.heard(t.life, request, sent, reply.StatusCode, nil) // Streamed.
+		if reply.StatusCode == http.StatusOK {
+			reply.Body = t.world.fileComes(t.life, request.URL.Path, reply.Body)
+		}
 		return reply, nil
 	}
 	body, readErr := io.ReadAll(reply.Body)

@@ -3,7 +3,9 @@ package simtest
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
+	"testing"
 	"time"
 
 	"stockroom/internal/simulator"
@@ -110,8 +112,9 @@ func (p plan) String() string {
 }
 
 // drawFaults draws the trouble of some hours: a few faults at a time, each of
-// a strength that a real day could have, some far worse. What was drawn is counted.
-func drawFaults(rng *rand.Rand, drawn map[string]int) simulator.Faults {
+// a strength that a real day could have, some far worse. What was drawn is
+// counted. later is the source of those that were thought of later.
+func drawFaults(rng, later *rand.Rand, drawn map[string]int) simulator.Faults {
 	f := simulator.Faults{}
 	some := func(name string, share float64, set func()) {
 		if rng.Float64() < share {
@@ -159,5 +162,38 @@ func drawFaults(rng *rand.Rand, drawn map[string]int) simulator.Faults {
 	some("bulk_fail", 0.1, func() { f.BulkFail = 0.3 })
 	some("bulk_stuck", 0.05, func() { f.BulkStuck = 0.2 })
 	some("bulk_time", 0.3, func() { f.BulkTime = simulator.Duration(between(rng, time.Second, 10*time.Minute)) })
+
+	rng = later
+	some("new_id", 0.2, func() { f.NewID = oneOf(rng, 0.3, 1) })
+	some("internal_error", 0.15, func() { f.Internal = oneOf(rng, 0.02, 0.2) })
+	some("too_many_requests", 0.15, func() { f.TooMany = oneOf(rng, 0.02, 0.2) })
+	some("null", 0.08, func() {
+		f.Null = []string{oneOf(rng, "Product", "ProductVariant", "InventoryItem", "Location", "Collection", "DiscountNode", "Order")}
+	})
+	some("unfiltered", 0.08, func() { f.Unfiltered = []string{"updated_at"} })
 	return f
+}
+
+// leftOut are the faults that no seed draws, and why.
+var leftOut = map[string]string{
+	"LoseIf": "a function, for tests that choose what is lost; Lose draws by topic",
+}
+
+// TestEveryFaultIsDrawn fails when the simulator learns a fault that no seed meets.
+func TestEveryFaultIsDrawn(t *testing.T) {
+	met := map[string]bool{}
+	for seed := range uint64(100) {
+		rng, later := rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 4))
+		for range 10 {
+			drawn := reflect.ValueOf(drawFaults(rng, later, map[string]int{}))
+			for i := range drawn.NumField() {
+				met[drawn.Type().Field(i).Name] = met[drawn.Type().Field(i).Name] || !drawn.Field(i).IsZero()
+			}
+		}
+	}
+	for name, drawn := range met {
+		if reason := leftOut[name]; drawn == (reason != "") {
+			t.Errorf("fault %s: drawn %t, left out for the reason %q", name, drawn, reason)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,7 @@ import (
 type world struct {
 	plan    plan
 	rng     *rand.Rand // Of all that is drawn while the run goes on.
+	later   *rand.Rand // Of what was thought of later.
 	sim     *simulator.Simulator
 	shopify *simulator.Listener
 	shops   []*watched
@@ -49,9 +51,10 @@ type world struct {
 	mu         sync.Mutex
 	left       string // The files of the last life.
 	violations []string
-	failed     map[string]map[string]bool // Calls for lists that were not answered cleanly since a run began, by shop.
-	running    map[string]bool            // Shops with a run under way.
-	drained    time.Time                  // Until when refusals for the budget are the fault's doing.
+	failed     map[string]map[string]bool       // Calls for lists that were not answered cleanly since a run began, by shop.
+	paged      map[string]map[string]bool       // Lists of which a page was read since a run began, by shop.
+	gatherings map[string]map[string]*gathering // Bulk operations since a run began, by shop and id.
+	drained    time.Time                        // Until when refusals for the budget are the fault's doing.
 	counts     map[string]int
 }
 
@@ -69,8 +72,8 @@ type stats struct {
 }
 
 func newWorld(p plan, dir string, to io.Writer) *world {
-	return &world{plan: p, rng: rand.New(rand.NewPCG(p.seed, 2)), dir: dir, trace: newTrace(to), log: newRing(), shopify: simulator.NewListener(),
-		shutUntil: map[*watched]time.Time{}, failed: map[string]map[string]bool{}, running: map[string]bool{}, counts: map[string]int{}}
+	return &world{plan: p, rng: rand.New(rand.NewPCG(p.seed, 2)), later: rand.New(rand.NewPCG(p.seed, 4)), dir: dir, trace: newTrace(to), log: newRing(), shopify: simulator.NewListener(),
+		shutUntil: map[*watched]time.Time{}, failed: map[string]map[string]bool{}, paged: map[string]map[string]bool{}, gatherings: map[string]map[string]*gathering{}, counts: map[string]int{}}
 }
 
 func (w *world) newDir() string {
@@ -440,7 +443,7 @@ func (w *world) changeFaults() {
 	var f simulator.Faults
 	if w.rng.Float64() < w.plan.troubled {
 		drawn := map[string]int{}
-		f = drawFaults(w.rng, drawn)
+		f = drawFaults(w.rng, w.later, drawn)
 		for name := range drawn {
 			w.count("fault "+name, 1)
 		}
@@ -626,6 +629,20 @@ func (r *ring) String() string {
 	return out.String()
 }
 
+// numbered are the calls about what Shopify numbers: shops that ask in one
+// instant race for the numbers, which mean nothing. Tokens are like them.
+var numbered = map[string]bool{"CreateSubscription": true, "ListSubscriptions": true, "UpdateSubscription": true, "DeleteSubscription": true,
+	"StartBulk": true, "ReadBulk": true, "CancelBulk": true}
+
+// withoutBudget leaves out what an answer says of the budget: of calls of one
+// instant it tells in which order they came.
+func withoutBudget(body []byte) []byte {
+	if at := bytes.LastIndex(body, []byte(`"extensions":{"cost":`)); at >= 0 {
+		return body[:at]
+	}
+	return body
+}
+
 // heard is told of every exchange between the service and Shopify.
 func (w *world) heard(l *life, request *http.Request, sent []byte, status int, body []byte) {
 	if l.isDead() {
@@ -633,6 +650,7 @@ func (w *world) heard(l *life, request *http.Request, sent []byte, status int, b
 	}
 	var call struct {
 		OperationName string          `json:"operationName"`
+		Query         string          `json:"query"`
 		Variables     json.RawMessage `json:"variables"`
 	}
 	name := request.URL.Path
@@ -640,9 +658,24 @@ func (w *world) heard(l *life, request *http.Request, sent []byte, status int, b
 		_ = json.Unmarshal(sent, &call)
 		name = call.OperationName + " " + hashOf(call.Variables)
 	}
-	w.trace.note("call %s %s: %d %s", request.URL.Host, name, status, hashOf(body))
-	w.checkBudget(request.URL.Host, status, body)
+	switch {
+	case numbered[call.OperationName]:
+		w.trace.note("call %s %s: %d", request.URL.Host, call.OperationName, status)
+	case strings.Contains(name, "/bulk/"):
+		w.trace.note("call a bulk file: %d", status)
+	case strings.HasSuffix(name, "/access_token"):
+		w.trace.note("call %s %s: %d", request.URL.Host, name, status)
+	default:
+		w.trace.note("call %s %s: %d %s", request.URL.Host, name, status, hashOf(withoutBudget(body)))
+	}
+	w.checkBudget(request.URL.Host, call.OperationName, status, body)
 	if request.Context().Value(calledByRun{}) != nil {
-		w.noteList(request.URL.Host, call.OperationName, name, status, body)
+		w.noteList(request.URL.Host, call.OperationName, rootOf(call.Query), name, status, body)
+		switch call.OperationName {
+		case "StartBulk":
+			w.bulkStarted(request.URL.Host, call.Variables, body)
+		case "ReadBulk":
+			w.bulkTold(request.URL.Host, body)
+		}
 	}
 }
