@@ -31,11 +31,19 @@ func TestSeedsOnTheRealBinary(t *testing.T) {
 
 func liveThrough(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 9))
-	w := newWorld(t, simulator.Catalogue{Products: 1 + rng.IntN(40), Locations: 1 + rng.IntN(3), Orders: rng.IntN(20), BigVariants: []int{0, 0, 99, 104}[rng.IntN(4)]})
+	catalogue := simulator.Catalogue{Products: 1 + rng.IntN(40), Locations: 1 + rng.IntN(3), Orders: rng.IntN(20), BigVariants: []int{0, 0, 99, 104}[rng.IntN(4)]}
+	// What was thought of later draws from a source of its own, so that the seeds
+	// known before go on as they did.
+	later := rand.New(rand.NewPCG(seed, 10))
+	if later.IntN(3) == 0 { // Large enough to be read in bulk.
+		catalogue.Products = 700
+	}
+	w := newWorld(t, catalogue)
 	service := w.serve()
 	w.connect()
 	for range 3 + rng.IntN(5) {
-		w.sim.SetFaults(drawTrouble(rng))
+		w.sim.SetFaults(drawTrouble(rng, later))
+		full := later.IntN(4) == 0 && w.fillDisk(service)
 		for range 1 + rng.IntN(12) {
 			w.shop.RandomEdit(rng)
 		}
@@ -54,6 +62,12 @@ func liveThrough(t *testing.T, seed uint64) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(600))*time.Millisecond)
 		_ = w.sim.Quiet(ctx) // Whether they all came in that time does not matter.
 		cancel()
+		if full && later.IntN(2) == 0 { // Else it dies with a full disk.
+			w.freeDisk(service)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(later.IntN(300))*time.Millisecond)
+			_ = w.sim.Quiet(ctx)
+			cancel()
+		}
 		service.kill()
 		endPoll()
 		if rng.IntN(3) == 0 { // Nobody hears of these.
@@ -62,6 +76,20 @@ func liveThrough(t *testing.T, seed uint64) {
 		service = w.serve()
 	}
 	w.sim.SetFaults(simulator.Faults{})
+	w.mustEndExact()
+
+	// What is hours late, and what is tried again, comes in.
+	if err := w.sim.Advance(t.Context(), 17*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	w.mustEndExact()
+}
+
+// mustEndExact wants all that was accepted to be merged, and the copy to be
+// exact after a poll that ends ok.
+func (w *world) mustEndExact() {
+	t := w.t
+	t.Helper()
 	w.waitSettled()
 	answered := w.answered()
 	if n := w.count(answered, store.DeliveryDone); n != len(answered) {
@@ -81,7 +109,7 @@ func liveThrough(t *testing.T, seed uint64) {
 }
 
 // drawTrouble draws faults that pass within seconds of real time.
-func drawTrouble(rng *rand.Rand) simulator.Faults {
+func drawTrouble(rng, later *rand.Rand) simulator.Faults {
 	share := func(chance, most float64) float64 {
 		if rng.Float64() > chance {
 			return 0
@@ -97,5 +125,12 @@ func drawTrouble(rng *rand.Rand) simulator.Faults {
 	if rng.IntN(2) == 0 {
 		f.Lose = map[string]float64{"*": rng.Float64()}
 	}
+	rng = later
+	milliseconds := func(chance, most float64) simulator.Duration {
+		return simulator.Duration(time.Duration(share(chance, most)) * time.Millisecond)
+	}
+	f.Late, f.NewID, f.Delay, f.IndexLag = share(0.3, 0.3), share(0.3, 1), milliseconds(0.4, 400), milliseconds(0.4, 1000)
+	f.BulkCut, f.BulkReorder, f.BulkCancel, f.BulkFail = share(0.3, 0.5), share(0.5, 1), share(0.2, 0.3), share(0.2, 0.3)
+	f.BulkTime = milliseconds(0.4, 2000)
 	return f
 }

@@ -70,11 +70,13 @@ func newWorld(t *testing.T, catalogue simulator.Catalogue) *world {
 	}
 	w.address = listener.Addr().String()
 	listener.Close() // The service takes the address over.
-	w.sim = simulator.New(simulator.Config{Seed: 1, AutoConsent: true, Apps: []simulator.App{{
+	server := httptest.NewUnstartedServer(nil)
+	w.simURL = "http://" + server.Listener.Addr().String() // Before it is made, for it names files of bulk operations by it.
+	w.sim = simulator.New(simulator.Config{Seed: 1, AutoConsent: true, BaseURL: w.simURL, Apps: []simulator.App{{
 		ClientID: clientID, Secrets: []string{appSecret}, RedirectURIs: []string{w.url("/shopify/callback")}, ProtectedData: true}}})
-	server := httptest.NewServer(w.sim.Handler())
+	server.Config.Handler = w.sim.Handler()
+	server.Start()
 	t.Cleanup(server.Close)
-	w.simURL = server.URL
 	if w.shop, err = w.sim.AddShop(domain, catalogue); err != nil {
 		t.Fatal(err)
 	}
