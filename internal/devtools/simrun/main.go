@@ -6,7 +6,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -139,19 +138,47 @@ func parse(text string) (first, last uint64, err error) {
 	return first, last, nil
 }
 
-// version names the code that runs: the commit, and a digest of what was changed since.
+// sources are the files that decide what a seed does.
+var sources = []string{"*.go", "*.sql", "*.graphql", "go.mod", "go.sum"}
+
+// version names the code that runs: the commit, and a digest of what was
+// changed or added since.
 func version(ctx context.Context) (string, error) {
-	head, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output()
+	git := func(args ...string) ([]byte, error) {
+		out, err := exec.CommandContext(ctx, "git", args...).Output()
+		if err != nil {
+			return nil, fmt.Errorf("git %s: %w", args[0], err)
+		}
+		return out, nil
+	}
+	head, err := git("rev-parse", "--short", "HEAD")
 	if err != nil {
 		return "", err
+	}
+	digest := sha256.New()
+	changed, err := git(append([]string{"diff", "HEAD", "--"}, sources...)...)
+	if err != nil {
+		return "", err
+	}
+	digest.Write(changed)
+	// What git does not know yet is built all the same.
+	added, err := git(append([]string{"ls-files", "-z", "--full-name", "--others", "--exclude-standard", "--"}, sources...)...)
+	if err != nil {
+		return "", err
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(added), "\x00"), "\x00") {
+		if name == "" {
+			continue
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(digest, "%s %d\n%s", name, len(content), content)
 	}
 	name := strings.TrimSpace(string(head))
-	changed, err := exec.CommandContext(ctx, "git", "diff", "HEAD", "--", "*.go", "*.sql", "*.graphql", "go.mod").Output()
-	if err != nil {
-		return "", err
-	}
-	if len(bytes.TrimSpace(changed)) > 0 {
-		name += fmt.Sprintf("-changed-%x", sha256.Sum256(changed))[:17]
+	if len(changed)+len(added) > 0 {
+		name += fmt.Sprintf("-changed-%x", digest.Sum(nil))[:17]
 	}
 	return name, nil
 }
