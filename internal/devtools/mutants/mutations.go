@@ -103,7 +103,7 @@ var mutations = []mutation{
 		name: "a signature that is wrong is let through", file: "internal/inbox/handler.go",
 		old:      `	if !shopify.VerifyWebhook(body, r.Header.Get(headerSignature), in.Secrets()) {`,
 		new:      `	if r.Header.Get(headerSignature) == "" {`,
-		packages: []string{"inbox"},
+		packages: []string{"inbox"}, seeds: []uint64{7},
 	},
 	{
 		name: "webhooks are marked as applied before they are", file: "internal/apply/inbox.go",
@@ -131,7 +131,7 @@ var mutations = []mutation{
 		name: "the budget is not waited for", file: "internal/shopify/throttle.go",
 		old:      `	if t.available >= need {`,
 		new:      `	if true {`,
-		packages: []string{"shopify"},
+		packages: []string{"shopify"}, seeds: []uint64{20},
 	},
 	{
 		name: "a bulk file is believed without its counters", file: "internal/reconcile/bulk.go",
@@ -156,7 +156,7 @@ var mutations = []mutation{
 		}
 		return fmt.Errorf("bulk operation %s: %w", operation.ID.Number(), doubt), nil
 	}`,
-		packages: []string{"reconcile"},
+		packages: []string{"reconcile"}, seeds: []uint64{17},
 	},
 	{
 		name: "a bulk file's roots are not held against the shop's counts", file: "internal/reconcile/bulk.go",
