@@ -73,7 +73,7 @@ const (
 	// the clearing reads all histories, the watcher asks shops over the network.
 	upkeepQueue = "upkeep"
 	// upkeepWorkers are as many as there are kinds of upkeep, each of which runs once at a time.
-	upkeepWorkers = 2
+	upkeepWorkers = 3
 	// pollWorkers bounds the shops that one process reads whole at a time.
 	pollWorkers = 4
 
