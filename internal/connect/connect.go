@@ -115,7 +115,9 @@ type shared struct {
 
 	mu        sync.Mutex
 	saved     time.Duration // The clock's offset as the store has it.
-	retryFrom time.Time     // No refresh is tried before, while the old token lives.
+	retryFrom time.Time     // No refresh is tried before.
+	failures  int           // Tries in a row that failed, and
+	failed    error         // the last one's reason.
 }
 
 // New makes a connector. It starts nothing.

@@ -301,6 +301,7 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 				t.Fatalf("%s: a token was given: %v", name, token)
 			}
 			w.sim.SetFaults(simulator.Faults{})
+			w.later(time.Minute)
 			w.works(c, shop)
 		}
 	}
@@ -453,6 +454,7 @@ func TestATokenThatDoesNotExpireIsMigratedOnDemand(t *testing.T) {
 		t.Fatal("no error though the answer was lost")
 	}
 	w.sim.SetFaults(simulator.Faults{})
+	w.later(time.Minute)
 	w.works(c, shop) // A 401 asks for the exchange again.
 	row := w.row(db)
 	if row.Grant != store.GrantLogin || row.RefreshToken == nil || row.AccessExpiresAt == 0 {

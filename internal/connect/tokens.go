@@ -20,6 +20,9 @@ const (
 	refreshBefore = 10 * time.Minute
 	// refreshPause is the least time between two tries while the old token still lives.
 	refreshPause = 30 * time.Second
+	// firstPause is the least time after a try that failed when no token lives any
+	// more. It doubles up to refreshPause.
+	firstPause = time.Second
 	// tokenTimeout bounds a talk with the token endpoint. It is not the
 	// caller's to cut short: a lost answer may hold the only living tokens.
 	tokenTimeout = 40 * time.Second
@@ -49,7 +52,7 @@ func (c *Connector) accessToken(ctx context.Context, shopID int64, rejected secr
 	}
 	var l *lease
 	if c.alive(shop, token, rejected) {
-		if c.restsAfterFailure(shop) {
+		if _, rests := c.rests(shop); rests {
 			return token, nil
 		}
 		if l, err = c.leaseNow(ctx, shop.Domain); errors.Is(err, errLeased) {
@@ -68,6 +71,9 @@ func (c *Connector) accessToken(ctx context.Context, shopID int64, rejected secr
 	}
 	if c.good(shop, token, rejected) && !due(shop) {
 		return token, nil
+	}
+	if failed, rests := c.rests(shop); rests && failed != nil { // While this one waited.
+		return c.keepOld(shop, token, rejected, failed)
 	}
 	return c.renew(ctx, l, shop, token, rejected)
 }
@@ -105,12 +111,32 @@ func (c *Connector) alive(shop store.Shop, token, rejected secret.Secret) bool {
 	return (rejected.Empty() || !token.Equal(rejected)) && (shop.AccessExpiresAt == 0 || mirror.At(c.Now()) < shop.AccessExpiresAt)
 }
 
-// restsAfterFailure reports that Shopify could not be asked just now.
-func (c *Connector) restsAfterFailure(shop store.Shop) bool {
+// rests reports that Shopify could not be asked just now, and why: it is asked
+// again in a while.
+func (c *Connector) rests(shop store.Shop) (error, bool) {
 	shared := c.of(shop.Domain, offsetOf(shop))
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	return c.Now().Before(shared.retryFrom)
+	wait := shared.retryFrom.Sub(c.Now())
+	return shared.failed, wait > 0 && wait <= refreshPause // A longer one: the clock was set back.
+}
+
+// noteTry keeps how a try to get tokens ended. While a token lives there is time
+// for the next one; else it comes soon, and ever more rarely.
+func (c *Connector) noteTry(shop store.Shop, alive bool, err error) {
+	shared := c.of(shop.Domain, offsetOf(shop))
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if err == nil {
+		shared.failures, shared.failed, shared.retryFrom = 0, nil, time.Time{}
+		return
+	}
+	pause := refreshPause
+	if !alive {
+		pause = min(firstPause<<min(shared.failures, 8), refreshPause)
+	}
+	shared.failures++
+	shared.failed, shared.retryFrom = err, c.Now().Add(pause)
 }
 
 // gotten is a token as it was got.
@@ -130,8 +156,11 @@ func (c *Connector) renew(ctx context.Context, l *lease, shop store.Shop, token,
 		return secret.Secret{}, c.refused(ctx, shop, err)
 	}
 	if err != nil {
-		return c.keepOld(shop, token, rejected, fmt.Errorf("refresh the token of shop %s: %w", shop.Domain, err))
+		err = fmt.Errorf("refresh the token of shop %s: %w", shop.Domain, err)
+		c.noteTry(shop, c.alive(shop, token, rejected), err)
+		return c.keepOld(shop, token, rejected, err)
 	}
+	c.noteTry(shop, true, nil)
 	err = c.replace(ctx, shop, func(tx *store.Tx, now *store.Shop) error {
 		// Its scopes are left to the audits, which see to what changes with them.
 		if err := c.setTokens(now, fresh); err != nil {
@@ -227,10 +256,6 @@ func (c *Connector) keepOld(shop store.Shop, token, rejected secret.Secret, err 
 		}
 		token = last
 	}
-	shared := c.of(shop.Domain, offsetOf(shop))
-	shared.mu.Lock()
-	shared.retryFrom = c.Now().Add(refreshPause)
-	shared.mu.Unlock()
 	c.Log.Warn("token could not be refreshed, the old one is used on", "shop", shop.Domain, "error", err)
 	return token, nil
 }

@@ -109,7 +109,18 @@ func TestAnOldTokenIsUsedWhileShopifyCannotBeAsked(t *testing.T) {
 	if got := w.shop(domain).State; got != store.ShopConnected {
 		t.Errorf("the shop is %s, want connected: 503 is not final", got)
 	}
+	// Without a token it is asked more often, but not by every call.
+	asked := w.fake.count("refresh")
+	for range 10 {
+		if _, err := w.token(shop, ""); err == nil {
+			t.Fatal("a token was given")
+		}
+	}
+	if n := w.fake.count("refresh"); n != asked {
+		t.Errorf("%d tries by ten calls at once", n-asked)
+	}
 	w.fake.set(func() { w.fake.tokenStatus = 0 })
+	w.later(2 * time.Second)
 	if token, err := w.token(shop, ""); err != nil || token != "shpat_2" {
 		t.Errorf("token %q, %v", token, err)
 	}

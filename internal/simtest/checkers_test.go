@@ -153,7 +153,21 @@ func (w *world) look() {
 			return
 		}
 		w.compareLooks(s, truth, seen)
+		w.checkLockedOut(l, s)
 		s.truth, s.copy = truth, seen
+	}
+}
+
+// checkLockedOut: no shop is given up while Shopify would take a refresh token
+// that was given out.
+func (w *world) checkLockedOut(l *life, s *watched) {
+	var shop store.Shop
+	err := l.app.Store.View(context.Background(), func(tx *store.Tx) (err error) {
+		shop, err = tx.ShopByDomain(s.shop.Domain)
+		return err
+	})
+	if err == nil && shop.State == store.ShopReconnect && shop.Trouble != "" && s.shop.Installation(clientID).LivingRefreshes() > 0 {
+		w.violate("tokens", "%s is locked out while a refresh token lives: %s", s.shop.Domain, shop.Trouble)
 	}
 }
 

@@ -259,6 +259,9 @@ func (l *life) work(ctx context.Context) {
 	runs, tasks := newCrew(), newCrew()
 	defer runs.wait.Wait()
 	defer tasks.wait.Wait()
+	var upkeep sync.WaitGroup
+	defer upkeep.Wait()
+	upkeep.Go(func() { l.keepUp(ctx) })
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
@@ -300,6 +303,21 @@ func (l *life) work(ctx context.Context) {
 				return err
 			})
 		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// keepUp looks after tokens and subscriptions, hourly and at the start. It may
+// take minutes, where Shopify does not answer, and holds up nothing else.
+func (l *life) keepUp(ctx context.Context) {
+	ticker := time.NewTicker(time.Hour)
+	defer ticker.Stop()
+	for {
+		l.judgeWork(ctx, "upkeep", func() error { return l.app.Connect.Upkeep(ctx) })
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

@@ -152,8 +152,8 @@ func drawFaults(rng, later *rand.Rand, drawn map[string]int) simulator.Faults {
 	some("totals_lag", 0.2, func() { f.TotalsLag = simulator.Duration(between(rng, time.Second, 25*time.Second)) })
 	some("index_lag", 0.3, func() { f.IndexLag = simulator.Duration(between(rng, time.Second, 4*time.Minute)) })
 
-	some("token_lost", 0.05, func() { f.TokenLost = 0.3 })
-	some("omit_expires_in", 0.05, func() { f.OmitExpiresIn = true })
+	some("token_lost", 0.25, func() { f.TokenLost = oneOf(rng, 0.3, 0.7, 1) })
+	some("omit_expires_in", 0.1, func() { f.OmitExpiresIn = true })
 	some("token_life", 0.08, func() { f.TokenLife = simulator.Duration(between(rng, 5*time.Minute, 50*time.Minute)) })
 
 	some("bulk_cut", 0.15, func() { f.BulkCut = oneOf(rng, 0.2, 1) })

@@ -668,6 +668,12 @@ func (w *world) heard(l *life, request *http.Request, sent []byte, status int, b
 	default:
 		w.trace.note("call %s %s: %d %s", request.URL.Host, name, status, hashOf(withoutBudget(body)))
 	}
+	if strings.HasSuffix(name, "/access_token") {
+		w.count("token requests", 1)
+		if status != http.StatusOK {
+			w.count("token requests unanswered", 1)
+		}
+	}
 	w.checkBudget(request.URL.Host, call.OperationName, status, body)
 	if request.Context().Value(calledByRun{}) != nil {
 		w.noteList(request.URL.Host, call.OperationName, rootOf(call.Query), name, status, body)

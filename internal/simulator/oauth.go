@@ -528,6 +528,19 @@ func (i *Installation) lastingToken() *tokenReply {
 	return &tokenReply{AccessToken: text, Scope: scopeText(i.scopes)}
 }
 
+// LivingRefreshes counts the refresh tokens that would be taken now.
+func (i *Installation) LivingRefreshes() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	now, n := i.Shop.sim.Now(), 0
+	for _, t := range i.refreshes {
+		if !now.After(t.Expires) && (t.FirstUsed.IsZero() || !now.After(t.FirstUsed.Add(refreshGrace))) {
+			n++
+		}
+	}
+	return n
+}
+
 // forgetExpired drops what works no more, before something is added.
 func (i *Installation) forgetExpired(now time.Time) {
 	maps.DeleteFunc(i.codes, func(_ string, code *authCode) bool { return now.After(code.Expires) })
