@@ -49,6 +49,32 @@ func TestUninstalling(t *testing.T) {
 	}
 }
 
+// TestTheServiceStartsAfterAShopHasLeft: nothing sealed is left of such a shop, so
+// that the encryption key is tried at another, and at none where there is no other.
+func TestTheServiceStartsAfterAShopHasLeft(t *testing.T) {
+	w := newWorld(t)
+	shop := w.connect()
+	w.deliver(shop, "app/uninstalled", uninstalledBody, true, time.Now().Add(time.Minute))
+	if err := w.restart().CheckKeys(t.Context()); err != nil {
+		t.Errorf("with a shop that has left: %v", err)
+	}
+	w.fake.set(func() { w.fake.identity = "two.myshopify.com"; w.fake.access["t"] = true })
+	if _, err := w.c.ImportToken(t.Context(), "two.myshopify.com", secret.New("t")); err != nil {
+		t.Fatal(err)
+	}
+	other, err := secret.OpenSealer(secret.NewKeyset())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.restart().CheckKeys(t.Context()); err != nil {
+		t.Errorf("with another shop: %v", err)
+	}
+	w.config.Sealer = other
+	if err := w.restart().CheckKeys(t.Context()); err == nil {
+		t.Error("a wrong key was not noticed behind a shop that has left")
+	}
+}
+
 func TestTwoShopsLeaveEachForItself(t *testing.T) {
 	w := newWorld(t)
 	one := w.connect()
