@@ -55,6 +55,7 @@ type cli struct {
 	Export   exportCommand   `cmd:"" help:"Print a shop's copy, one JSON object a line."`
 	Doctor   doctorCommand   `cmd:"" help:"Look for what is wrong with this installation, and say what to do about it."`
 
+	Backup     backupCommand     `cmd:"" help:"Copy the database into a file, beside a running service."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's schema up to date."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`

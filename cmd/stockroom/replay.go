@@ -69,6 +69,9 @@ func (c *replayCommand) Run(e *env) error {
 	if done.Unreadable > 0 {
 		say("%d cannot be read.", done.Unreadable)
 	}
+	if done.Erased > 0 {
+		say("%d were passed over: a customer had what they tell of erased.", done.Erased)
+	}
 	if done.Passed > 0 {
 		say("%d are about the app's standing or people's data, and are never repeated.", done.Passed)
 	}

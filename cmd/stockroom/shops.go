@@ -24,6 +24,8 @@ type shopsCommand struct {
 	List   shopsList   `cmd:"" help:"List the shops."`
 	Add    shopsAdd    `cmd:"" help:"Print the link by which a shop connects, or connect one by a token."`
 	Remove shopsRemove `cmd:"" help:"Forget a shop: its secrets, its copy, its webhooks, its keys."`
+
+	Receipts shopsReceipts `cmd:"" help:"List what was erased, by whose word, and what customers ask for."`
 }
 
 type shopsList struct {

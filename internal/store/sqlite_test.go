@@ -70,3 +70,49 @@ func TestOpeningSaysWhatToDo(t *testing.T) {
 		t.Error("opening to read made a file")
 	}
 }
+
+// TestABackupHoldsNoKeys: it is one whole file that opens, for its owner alone,
+// without the shops' own keys and without a byte of them, and overwrites nothing.
+func TestABackupHoldsNoKeys(t *testing.T) {
+	s := storetest.Open(t)
+	shop := storetest.Sample(t, s, "a.myshopify.com")
+	const key = "the sealed key of the shop"
+	storetest.Update(t, s, func(tx *store.Tx) error { return tx.AddShopKey(shop.ID, []byte(key)) })
+	path := filepath.Join(t.TempDir(), "backup.db")
+	if err := s.Backup(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Errorf("files %v, %v; want the backup alone", files, err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil || strings.Contains(string(content), key) {
+		t.Errorf("the key is in the backup (%v)", err)
+	}
+	if err := s.Backup(t.Context(), path); err == nil || !strings.Contains(err.Error(), "there already") {
+		t.Errorf("a second backup of the same name: %v", err)
+	}
+	copied := storetest.OpenAt(t, "sqlite://"+path, store.ReadOnly)
+	storetest.View(t, copied, func(tx *store.Tx) error {
+		kept, err := tx.ShopByDomain("a.myshopify.com")
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ShopKey(kept.ID); err != store.ErrNotFound {
+			t.Errorf("the key of the shop: %v", err)
+		}
+		rows, err := tx.RowsOf(kept.ID)
+		if rows["records"] == 0 || rows["product_tokens"] == 0 {
+			t.Errorf("the backup holds %v", rows)
+		}
+		return err
+	})
+	storetest.View(t, s, func(tx *store.Tx) error {
+		_, err := tx.ShopKey(shop.ID)
+		return err // The original has it still.
+	})
+}
