@@ -74,8 +74,12 @@ const (
 	upkeepQueue = "upkeep"
 	// upkeepWorkers are as many as there are kinds of upkeep, each of which runs once at a time.
 	upkeepWorkers = 3
-	// pollWorkers bounds the shops that one process reads whole at a time.
-	pollWorkers = 4
+	// pollWorkers bounds the shops that one process reads whole at a time. Most of
+	// a full read is waiting: for Shopify's answers, for its budget to fill up, for
+	// a bulk operation that may stand still for half an hour. A worker that waits
+	// costs a page's memory, and too few of them let a handful of such shops hold up
+	// all others; what is written is written one at a time anyway.
+	pollWorkers = 16
 
 	// maxPeriodic is how long a periodic job may take: River gives one a minute if
 	// it is not told otherwise, too little to clear a large database. It has to lie

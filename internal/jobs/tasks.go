@@ -15,8 +15,9 @@ import (
 
 const (
 	taskQueue = "tasks"
-	// taskWorkers bounds the tasks that one process carries out at a time.
-	taskWorkers = 4
+	// taskWorkers bounds the tasks that one process carries out at a time. They
+	// mostly wait, as full reads do (see pollWorkers): a scan of a large shop for minutes.
+	taskWorkers = 16
 	// TaskAttempts is how often a task is taken up that does not come to its end.
 	TaskAttempts = 3
 

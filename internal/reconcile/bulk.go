@@ -46,6 +46,10 @@ const (
 	// gives up after ten days, and stuck ones are a known complaint.
 	defaultBulkStall = 30 * time.Minute
 
+	// stalledToo is by how much sooner the operations that began with one that
+	// stood still are given up.
+	stalledToo = 10
+
 	// Operations are looked at a second after their start, and then ever more
 	// rarely: each look costs a point.
 	firstLook = time.Second
@@ -230,10 +234,16 @@ func (r *reading) bulk(ctx context.Context, list shopify.List, at *ListProgress)
 	return r.gather(ctx, list, at)
 }
 
-// follow waits for an operation's end. One that does not move is canceled.
+// follow waits for an operation's end. One that does not move is canceled. All
+// of a run's operations begin together, so where one stood still for long, the
+// others have had that time as well, and have to move soon: however many are
+// stuck, the run waits for them little longer than once.
 func (r *reading) follow(ctx context.Context, list shopify.List, at *ListProgress) (operation shopify.BulkOperation, doubt, err error) {
 	var last shopify.BulkOperation
-	moved := r.Now()
+	moved, patience := r.Now(), r.BulkStall
+	if r.stalled && at.Bulk.Operation != "" {
+		patience /= stalledToo
+	}
 	for wait := firstLook; ; wait = min(2*wait, lastLook) {
 		if at.Bulk.Operation == "" {
 			err = r.start(ctx, list, at)
@@ -257,14 +267,15 @@ func (r *reading) follow(ctx context.Context, list shopify.List, at *ListProgres
 			}
 			last = operation
 		}
-		if still := r.Now().Sub(moved); still >= r.BulkStall {
+		if still := r.Now().Sub(moved); still >= patience {
+			r.stalled = true
 			return operation, r.giveUp(ctx, at, still), ctx.Err()
 		}
 		r.progress.Now = fmt.Sprintf("Shopify gathers %s: %d objects so far", list.Name, last.Objects)
 		if err := r.Store.Update(ctx, r.save); err != nil {
 			return operation, nil, err
 		}
-		if err := sleep(ctx, min(wait, r.BulkStall)); err != nil {
+		if err := sleep(ctx, min(wait, patience)); err != nil {
 			return operation, nil, err
 		}
 	}

@@ -61,7 +61,7 @@ func TestAnOperationThatIsNotFollowedIsCanceled(t *testing.T) {
 	faults := b.sim.Faults()
 	faults.BulkStuck = 1
 	b.sim.SetFaults(faults)
-	canceled := 0
+	refused, canceled := 0, 0
 	b.client = b.newClient(&http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -69,7 +69,8 @@ func TestAnOperationThatIsNotFollowedIsCanceled(t *testing.T) {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		switch {
-		case strings.Contains(string(body), `"operationName":"BulkOperation"`):
+		case strings.Contains(string(body), `"operationName":"ReadBulk"`):
+			refused++
 			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r,
 				Body: io.NopCloser(strings.NewReader(`{"errors":[{"message":"odd","extensions":{"code":"ODD"}}]}`))}, nil
 		case strings.Contains(string(body), `"operationName":"CancelBulk"`):
@@ -86,7 +87,44 @@ func TestAnOperationThatIsNotFollowedIsCanceled(t *testing.T) {
 			started++
 		}
 	}
-	if run.State != store.RunPartial || started == 0 || canceled != started {
-		t.Errorf("the poll ended %s, started %d operations and canceled %d:\n%s", run.State, started, canceled, report.Text())
+	if run.State != store.RunPartial || started == 0 || refused != started || canceled != started {
+		t.Errorf("the poll ended %s, started %d operations, was refused %d times and canceled %d:\n%s", run.State, started, refused, canceled, report.Text())
+	}
+}
+
+// TestStuckOperationsAreWaitedForTogether: they began together, so a run whose
+// operations all stand still waits for them once, and not for one after another.
+func TestStuckOperationsAreWaitedForTogether(t *testing.T) {
+	b := newBulkBench(t, simulator.Catalogue{Products: 20})
+	b.mustRun("import")
+	faults := b.sim.Faults()
+	faults.BulkStuck = 1
+	b.sim.SetFaults(faults)
+	looks := 0
+	b.client = b.newClient(&http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if strings.Contains(string(body), `"operationName":"ReadBulk"`) {
+			looks++
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})})
+	b.config.BulkStall = 2 * time.Second
+	b.poller = reconcile.NewPoller(b.config, b.hydrator)
+	run, report := b.run("poll", false)
+	progress, err := reconcile.ReadProgress(run)
+	b.edit(err)
+	stuck := 0
+	for _, list := range progress.Lists {
+		if list.Bulk != nil && list.Bulk.Operation != "" {
+			stuck++
+		}
+	}
+	// The first is looked at until it has stood still for long enough, each other twice.
+	if most := 4 + 2*(stuck-1); run.State != store.RunPartial || stuck < 3 || looks < stuck || looks > most {
+		t.Errorf("the poll ended %s and looked %d times at %d operations that are stuck, want from one each to %d:\n%s", run.State, looks, stuck, most, report.Text())
 	}
 }

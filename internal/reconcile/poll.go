@@ -139,6 +139,7 @@ type reading struct {
 	gaps     []string
 	notes    []string
 	brought  *bool // See broughtProducts.
+	stalled  bool  // A bulk operation of this run stood still. See follow.
 	doubt    bool  // Records of any kind may be wrong still, so nothing is proven.
 }
 
