@@ -16,7 +16,7 @@ type DriftRow struct {
 	ID        mirror.GID         `json:"id"`
 	Record    mirror.Kind        `json:"record"`     // Which part of the object: see docs/records.md.
 	Class     string             `json:"class"`      // missing, stale, wrong or undeleted.
-	Cause     mirror.Cause       `json:"cause"`      // Empty in runs of before causes were judged.
+	Cause     mirror.Cause       `json:"cause"`      // Empty where the run was not judged.
 	Bug       bool               `json:"bug"`        // The cause is Stockroom's own fault.
 	Note      string             `json:"note"`       // What there is to say to the cause.
 	ChangedAt mirror.Time        `json:"changed_at"` // In the shop, as far as known; null where it is not.
@@ -66,11 +66,7 @@ func (r *Reader) DriftReport(ctx context.Context, shop store.Shop, run int64) (D
 		}
 		topics, err := tx.RunTopics(shop.ID, found.ID, topicRuns)
 		for _, t := range topics {
-			share := TopicShare{Run: t.RunID, Topic: t.Topic, Received: t.Received, Missed: t.Missed}
-			if due := t.Received + t.Missed; due > 0 {
-				share.Share = float64(t.Missed) / float64(due)
-			}
-			report.Topics = append(report.Topics, share)
+			report.Topics = append(report.Topics, TopicShare{Run: t.RunID, Topic: t.Topic, Received: t.Received, Missed: t.Missed, Share: t.Share()})
 		}
 		return err
 	})

@@ -34,15 +34,6 @@ type TopicReport struct {
 	Share    float64 `json:"share"` // Of those that were due, at least so many never came.
 }
 
-// TopicReportOf works out the share.
-func TopicReportOf(topic store.RunTopic) TopicReport {
-	t := TopicReport{Topic: topic.Topic, Received: topic.Received, Missed: topic.Missed}
-	if due := t.Received + t.Missed; due > 0 {
-		t.Share = float64(t.Missed) / float64(due)
-	}
-	return t
-}
-
 // ResourceReport is what a run found of one export type. Drift is counted
 // against what the copy said just before the run read the record.
 type ResourceReport struct {
@@ -103,7 +94,7 @@ func report(tx *store.Tx, run store.Run, complete map[mirror.Kind]bool, gaps, no
 	}
 	r := Report{Gaps: slices.Compact(gaps), Notes: notes}
 	for _, topic := range topics {
-		r.Topics = append(r.Topics, TopicReportOf(topic))
+		r.Topics = append(r.Topics, TopicReport{Topic: topic.Topic, Received: topic.Received, Missed: topic.Missed, Share: topic.Share()})
 	}
 	for _, name := range mirror.Types {
 		resource := ResourceReport{Type: name, Complete: true, Fields: fields[name],

@@ -206,6 +206,15 @@ type RunTopic struct {
 	Missed   int64 // At least so many never came.
 }
 
+// Share is how many of the webhooks that were due never came, at least.
+func (t RunTopic) Share() float64 {
+	due := t.Received + t.Missed
+	if due == 0 {
+		return 0
+	}
+	return float64(t.Missed) / float64(due)
+}
+
 // SetRunTopics stores what a run proves of each topic, in place of what it had stored.
 func (t *Tx) SetRunTopics(run int64, topics []RunTopic) error {
 	if _, err := t.exec(`DELETE FROM run_topics WHERE run_id = $1`, run); err != nil {

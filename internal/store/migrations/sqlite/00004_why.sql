@@ -5,7 +5,7 @@
 -- +goose Up
 
 -- What observations did to records. Written by the transaction that applies
--- them; bounded by age and by a number of entries a record (see TrimHistory).
+-- them; bounded by age and by a number of entries a record (see OldHistory).
 -- Observations that found all as it was are not here, but for the webhooks
 -- that named the record.
 CREATE TABLE history (
