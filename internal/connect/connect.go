@@ -3,7 +3,9 @@
 //
 // It promises that a token is on disk, encrypted, before it is used once
 // (TestTokensAreStoredBeforeTheyAreUsed); that one refresh a shop is under way
-// at a time (TestManyCallersCauseOneRefresh); that nobody is connected to a
+// at a time, of all processes on the database (TestManyCallersCauseOneRefresh,
+// TestTwoProcessesNeverRefreshAShopAtOnce); that no death loses a shop's tokens
+// (TestADeathAtAnyMomentOfARefreshLosesNoTokens); that nobody is connected to a
 // shop but a browser that Shopify sent back with what this program gave it
 // (TestTheCallbackIsRefused); that an uninstallation leaves no secret behind, and
 // needs none to be carried out (TestUninstalling); and that of a shop that has

@@ -473,6 +473,37 @@ func TestAShopsPageShowsItsRunsAndTheNewestDrift(t *testing.T) {
 	}
 }
 
+func TestAShopsPageTellsWhatKeepsItFromBeingMirrored(t *testing.T) {
+	s := open(t)
+	s.signIn(t)
+	err := s.store.Update(t.Context(), func(tx *store.Tx) error {
+		shop, err := tx.ShopByDomain(domain)
+		if err != nil {
+			return err
+		}
+		shop.State, shop.Trouble, shop.TroubleAt = store.ShopReconnect, "Shopify refuses its refresh token", storetest.Noon
+		shop.Scopes = "read_products"
+		_, err = tx.SaveShop(shop)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown := s.do(t, "/admin/shops/"+domain, nil)
+	for attribute, want := range map[string][2]string{
+		"data-field":    {"trouble", "Shopify refuses its refresh token"},
+		"data-resource": {"Discount", "the shop did not grant read_discounts"},
+	} {
+		found := shown.all("td", attribute, want[0])
+		if len(found) != 1 || !strings.Contains(found[0].text(), want[1]) {
+			t.Errorf("%s %s: %d cells; want one with %q", attribute, want[0], len(found), want[1])
+		}
+	}
+	if found := shown.all("td", "data-resource", "Product"); len(found) != 0 {
+		t.Error("products are called not mirrored")
+	}
+}
+
 func TestThePasswordIsMadeOnceAndKeptFromOthers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	first, made, err := dashboard.Password(secret.Secret{}, file)
