@@ -24,6 +24,10 @@ type watched struct {
 	shop *simulator.Shop
 	id   int64 // In the service's database.
 
+	away  bool      // The app is not installed.
+	since time.Time // When it was removed.
+	back  time.Time // When its merchant wants to return; zero for never.
+
 	truth map[string]record // At the last look.
 	copy  map[string]record // Likewise, as a reader saw it.
 	// known is what readers ever saw of a record.
@@ -140,7 +144,7 @@ func (w *world) look() {
 	w.count("looks", 1)
 	for _, s := range w.shops {
 		copied := w.copyOf(l, s)
-		if copied == nil || l.isDead() {
+		if copied == nil || l.isDead() || s.away {
 			continue
 		}
 		truth, err := records(w.truthOf(s))
@@ -235,7 +239,7 @@ func (w *world) runBegins(run store.Run) {
 
 func (w *world) runEnded(l *life, run store.Run, err error) {
 	s := w.shopOf(run)
-	if s == nil || err != nil || l.isDead() {
+	if s == nil || err != nil || l.isDead() || s.away {
 		return
 	}
 	err = l.app.Store.View(context.Background(), func(tx *store.Tx) (err error) {
@@ -399,7 +403,7 @@ func (w *world) checkKept() {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	rows, err := db.Query(`SELECT webhook_id FROM inbox`)
+	rows, err := db.Query(`SELECT webhook_id FROM inbox UNION SELECT webhook_id FROM receipts UNION SELECT webhook_id FROM erasure_receipts`)
 	if err != nil {
 		w.violate("P1", "read what the dead process left: %v", err)
 		return
@@ -413,10 +417,14 @@ func (w *world) checkKept() {
 		}
 		kept[id] = true
 	}
+	erased := erasedAt(db)
 	n := 0
 	for _, d := range w.sim.Deliveries() {
 		for _, a := range d.Attempts {
 			if a.Status < 200 || a.Status >= 300 || a.Forged || time.Since(a.At) > 6*day { // Later they are cleared away.
+				continue
+			}
+			if a.At.Before(erased[d.Shop]) {
 				continue
 			}
 			n++
@@ -464,9 +472,12 @@ func (w *world) rest() {
 			pass(max(0, time.Until(w.downUntil)))
 		}
 	}
+	w.returnOrStay()
 	pass(2*time.Minute + time.Second)
 	for _, s := range w.shops {
-		w.mustBecomeExact(s, "once the trouble was over")
+		if !s.away {
+			w.mustBecomeExact(s, "once the trouble was over")
+		}
 	}
 	if w.violated() {
 		return
@@ -475,8 +486,12 @@ func (w *world) rest() {
 	pass(17 * time.Hour)
 	w.look()
 	for _, s := range w.shops {
-		w.mustBeExact(s, "after the last late webhook")
+		if !s.away {
+			w.mustBeExact(s, "after the last late webhook")
+		}
 	}
+	w.checkStanding()
+	w.checkRedacted()
 	w.checkForged()
 }
 

@@ -32,6 +32,7 @@ type plan struct {
 	crashEvery time.Duration // Zero for never.
 	pollEvery  time.Duration // Between two polls by hand, on average.
 	troubled   float64       // Share of time with faults.
+	leaveEvery time.Duration // Between two uninstallations, on average. Zero for never.
 }
 
 type shopPlan struct {
@@ -89,6 +90,9 @@ func drawPlan(seed uint64) plan {
 	if later.IntN(20) == 0 {
 		p.sweepEvery = "10m" // As it is by default; most of what a seed costs.
 	}
+	if leaving := rand.New(rand.NewPCG(seed, 5)); leaving.IntN(2) == 0 {
+		p.leaveEvery = between(leaving, 8*time.Hour, 30*time.Hour)
+	}
 	if rng.IntN(50) == 0 { // Long lives are sparse.
 		p.days, p.look, p.pollEvery, p.editEvery = 30, 8*time.Hour, 100*time.Hour, between(rng, 4*time.Hour, 12*time.Hour)
 		if p.crashEvery > 0 {
@@ -107,8 +111,8 @@ func (p plan) String() string {
 	for _, s := range p.shops {
 		shops = append(shops, fmt.Sprintf("%d products/%d locations", s.catalogue.Products, s.catalogue.Locations))
 	}
-	return fmt.Sprintf("seed %d: %d days, %s, protected %t, both keys %t, Shopify ahead %v, %v points/s, polls %q, sweeps every %s, bulk from %d, edits every %v, traffic %.4f/s, crash every %v, troubled %v",
-		p.seed, p.days, strings.Join(shops, ", "), p.protected, p.bothKeys, p.ahead, p.rate, p.schedule, p.sweepEvery, p.bulkFrom, p.editEvery, p.traffic, p.crashEvery, p.troubled)
+	return fmt.Sprintf("seed %d: %d days, %s, protected %t, both keys %t, Shopify ahead %v, %v points/s, polls %q, sweeps every %s, bulk from %d, edits every %v, traffic %.4f/s, crash every %v, troubled %v, leave every %v",
+		p.seed, p.days, strings.Join(shops, ", "), p.protected, p.bothKeys, p.ahead, p.rate, p.schedule, p.sweepEvery, p.bulkFrom, p.editEvery, p.traffic, p.crashEvery, p.troubled, p.leaveEvery)
 }
 
 // drawFaults draws the trouble of some hours: a few faults at a time, each of

@@ -32,6 +32,8 @@ type world struct {
 	plan    plan
 	rng     *rand.Rand // Of all that is drawn while the run goes on.
 	later   *rand.Rand // Of what was thought of later.
+	leaving *rand.Rand // Of who leaves and when they return: see leave_test.go.
+	marks   []mark
 	sim     *simulator.Simulator
 	shopify *simulator.Listener
 	shops   []*watched
@@ -72,7 +74,7 @@ type stats struct {
 }
 
 func newWorld(p plan, dir string, to io.Writer) *world {
-	return &world{plan: p, rng: rand.New(rand.NewPCG(p.seed, 2)), later: rand.New(rand.NewPCG(p.seed, 4)), dir: dir, trace: newTrace(to), log: newRing(), shopify: simulator.NewListener(),
+	return &world{plan: p, rng: rand.New(rand.NewPCG(p.seed, 2)), later: rand.New(rand.NewPCG(p.seed, 4)), leaving: rand.New(rand.NewPCG(p.seed, 6)), dir: dir, trace: newTrace(to), log: newRing(), shopify: simulator.NewListener(),
 		shutUntil: map[*watched]time.Time{}, failed: map[string]map[string]bool{}, paged: map[string]map[string]bool{}, gatherings: map[string]map[string]*gathering{}, counts: map[string]int{}}
 }
 
@@ -192,6 +194,13 @@ func (w *world) direct() {
 		again("restart", 3*w.plan.crashEvery)
 		again("disk", 3*w.plan.crashEvery)
 	}
+	soon := func(what string, d time.Duration) {
+		next[what] = time.Now().Add(d + time.Duration(1+w.leaving.IntN(999_999)))
+	}
+	if w.plan.leaveEvery > 0 {
+		soon("leave", time.Duration(w.leaving.ExpFloat64()*float64(w.plan.leaveEvery)))
+		soon("return", comeBackEvery)
+	}
 	if w.plan.troubled > 0 {
 		again("shut", 30*time.Hour)
 		again("jump", 60*time.Hour)
@@ -244,6 +253,12 @@ func (w *world) direct() {
 		case "open":
 			w.open()
 			delete(next, what)
+		case "leave":
+			w.leave()
+			soon(what, time.Duration(w.leaving.ExpFloat64()*float64(w.plan.leaveEvery)))
+		case "return":
+			w.comeBack()
+			soon(what, comeBackEvery)
 		case "jump":
 			w.jump()
 			again(what, 60*time.Hour)
@@ -350,6 +365,9 @@ func (w *world) poll() {
 		return
 	}
 	s := w.shops[w.rng.IntN(len(w.shops))]
+	if s.away {
+		return
+	}
 	_, err := l.app.Jobs.QueueRun(context.Background(), store.Run{ShopID: w.idOf(s), Kind: "poll", Reason: "manual"})
 	if err == nil {
 		w.count("polls by hand", 1)
@@ -497,8 +515,15 @@ func (w *world) jump() {
 	}
 }
 
-// connect logs a shop in as its merchant's browser does.
+// connect logs a shop in, which must succeed.
 func (w *world) connect(s *watched) {
+	if err := w.login(s); err != nil {
+		w.violate("login", "%s: %v", s.shop.Domain, err)
+	}
+}
+
+// login logs a shop in as its merchant's browser does.
+func (w *world) login(s *watched) error {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		panic(err)
@@ -514,14 +539,14 @@ func (w *world) connect(s *watched) {
 	defer transport.CloseIdleConnections()
 	reply, err := browser.Get("https://" + serviceHost + "/shopify/login?shop=" + url.QueryEscape(s.shop.Domain))
 	if err != nil {
-		w.violate("login", "%s: %v", s.shop.Domain, err)
-		return
+		return err
 	}
 	defer reply.Body.Close()
 	if reply.Request.URL.Path != "/connected" || reply.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(reply.Body)
-		w.violate("login", "%s ended at %s with %d: %.300s", s.shop.Domain, reply.Request.URL, reply.StatusCode, body)
+		return fmt.Errorf("ended at %s with %d: %.300s", reply.Request.URL, reply.StatusCode, body)
 	}
+	return nil
 }
 
 // attack sends what nobody signed, or signed wrongly, to the service.
