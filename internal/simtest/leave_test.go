@@ -23,6 +23,13 @@ const (
 	erasedWithin = time.Hour
 )
 
+// complianceTopics go to the address in the app's own configuration.
+var complianceTopics = []simulator.AppWebhook{
+	{Topic: "shop/redact", URI: "https://" + serviceHost + "/shopify/webhook"},
+	{Topic: "customers/redact", URI: "https://" + serviceHost + "/shopify/webhook"},
+	{Topic: "customers/data_request", URI: "https://" + serviceHost + "/shopify/webhook"},
+}
+
 // mark is a word that lies in one installation's records alone.
 type mark struct {
 	word    string
@@ -123,7 +130,7 @@ func (w *world) returnOrStay() {
 		if !s.away {
 			continue
 		}
-		if !s.back.IsZero() || w.leaving.IntN(2) == 0 {
+		if !s.back.IsZero() {
 			if err := w.tryReturn(s); err != nil {
 				w.violate("return", "%s cannot connect again: %v", s.shop.Domain, err)
 			}

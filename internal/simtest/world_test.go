@@ -115,7 +115,7 @@ func (w *world) live() {
 	w.began = time.Now()
 	w.sim = simulator.New(simulator.Config{
 		Apps: []simulator.App{{Name: "Stockroom", ClientID: clientID, Secrets: []string{newSecret}, OldSecret: oldSecret,
-			RedirectURIs: []string{"https://" + serviceHost + "/shopify/callback"}, ProtectedData: w.plan.protected}},
+			RedirectURIs: []string{"https://" + serviceHost + "/shopify/callback"}, ProtectedData: w.plan.protected, Webhooks: complianceTopics}},
 		Seed: w.plan.seed, AutoConsent: true, BaseURL: "https://shopify.example", Ahead: w.plan.ahead, Rate: w.plan.rate, Capacity: 20 * w.plan.rate,
 		Deliver: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: w.dialService, DialTLSContext: w.dialService, MaxIdleConnsPerHost: 32},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
