@@ -81,7 +81,7 @@ func subscriptions(ctx context.Context, p *Patient) []Finding {
 		}
 		if len(gone) > 0 {
 			found = append(found, Finding{Level: Fault, Found: "no subscription any more to: " + strings.Join(gone, ", "),
-				Remedy: fmt.Sprintf("`stockroom poll --shop %s` makes them anew and reads what was missed; the service does so at its next poll. Shopify deletes a subscription whose webhooks failed eight times: see the check of addresses.", shop.Domain)})
+				Remedy: fmt.Sprintf("`stockroom webhooks repair --shop %s` makes them anew and has the gap swept; the service does so within the hour. Shopify deletes a subscription whose webhooks failed eight times: see the check of addresses.", shop.Domain)})
 		}
 		if len(found) == 0 {
 			found = append(found, Finding{Level: OK, Found: "every wanted topic has its subscription"})
