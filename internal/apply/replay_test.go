@@ -85,3 +85,52 @@ func TestAnInterruptedReplayGoesOnWhereItStood(t *testing.T) {
 		}
 	}
 }
+
+// TestAReplayPassesOverWhatACustomerHadErased: also where an older database has
+// brought the body back. What came after it is fed through.
+func TestAReplayPassesOverWhatACustomerHadErased(t *testing.T) {
+	b := newBench(t)
+	order := mirror.NewGID("Order", 11)
+	var task store.Task
+	b.update(func(tx *store.Tx) (err error) {
+		all := []store.Delivery{
+			{Topic: "orders/updated", WebhookID: "before", Body: []byte("11"), ReceivedAt: at(1)},
+			{Topic: "orders/updated", WebhookID: "after", Body: []byte("11"), ReceivedAt: at(3)},
+			{Topic: "orders/updated", WebhookID: "other", Body: []byte("12"), ReceivedAt: at(1)},
+			{Topic: "orders/updated", WebhookID: "emptied", Body: []byte(store.ErasedBody), ReceivedAt: at(1)},
+		}
+		for i := range all {
+			all[i].ShopID, all[i].State = b.shop.ID, store.DeliveryDone
+		}
+		if err := tx.AddDeliveries(all); err != nil {
+			return err
+		}
+		_, err = tx.AddErasure(store.ErasureReceipt{Shop: b.shop.Domain, Topic: "customers/redact", WebhookID: "r", State: store.ErasureDone, TrueAt: at(2),
+			Subjects: store.Subjects{Orders: []mirror.GID{order}}})
+		if err != nil {
+			return err
+		}
+		task, err = tx.QueueTask(store.Task{ShopID: b.shop.ID, Kind: store.TaskReplay, Reason: "manual"})
+		return err
+	})
+	var fed []string
+	inbox := apply.NewInbox(apply.InboxConfig{
+		Store: b.Store, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
+		Decode: func(d store.Delivery) (apply.Learned, error) {
+			n, err := strconv.ParseInt(string(d.Body), 10, 64)
+			if err != nil {
+				return apply.Learned{}, err
+			}
+			fed = append(fed, d.WebhookID)
+			return apply.Learned{Demands: []mirror.Demand{{Read: mirror.ReadOrder, ID: mirror.NewGID("Order", n)}}}, nil
+		},
+	})
+	ended, err := inbox.Replay(t.Context(), task.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := apply.ReadReplayReport(ended)
+	if err != nil || report.Fed != 2 || report.Erased != 2 || report.Unreadable != 0 {
+		t.Errorf("%d fed, %d passed over as erased, %d unreadable (%v), of %v; want 2, 2 and 0", report.Fed, report.Erased, report.Unreadable, err, fed)
+	}
+}

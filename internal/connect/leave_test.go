@@ -10,6 +10,7 @@ import (
 	"stockroom/internal/mirror"
 	"stockroom/internal/secret"
 	"stockroom/internal/store"
+	"stockroom/internal/store/storetest"
 )
 
 const uninstalledBody = `{"id": 1, "name": "My Shop", "domain": "my-shop.example", "myshopify_domain": "` + domain + `", "updated_at": null}`
@@ -46,6 +47,68 @@ func TestUninstalling(t *testing.T) {
 	again := w.connect()
 	if again.ID != shop.ID || again.State != store.ShopConnected || again.UninstalledAt != 0 {
 		t.Errorf("connected again as %+v", again)
+	}
+}
+
+// TestAnUninstallationEndsWhatIsUnderWay: open runs and tasks have failed, no read
+// is owed, and a worker that is still at it cannot open its run again.
+func TestAnUninstallationEndsWhatIsUnderWay(t *testing.T) {
+	w := newWorld(t)
+	shop := w.connect()
+	w.fill(shop)
+	var run store.Run
+	var task store.Task
+	storetest.Update(t, w.store, func(tx *store.Tx) (err error) {
+		if run, err = tx.OpenRun(shop.ID); err != nil {
+			return err
+		}
+		run.State = store.RunRunning
+		if err := tx.SaveRun(run); err != nil {
+			return err
+		}
+		open, err := tx.OpenTasks()
+		task = open[0]
+		return err
+	})
+	w.deliver(shop, "app/uninstalled", uninstalledBody, true, time.Now().Add(time.Minute))
+	if n := w.count("demands"); n != 0 {
+		t.Errorf("%d reads are owed to a shop that has left", n)
+	}
+	err := w.store.Update(t.Context(), func(tx *store.Tx) error { return tx.SaveRun(run) })
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the worker's next page: %v", err)
+	}
+	storetest.View(t, w.store, func(tx *store.Tx) error {
+		ended, err := tx.RunByID(run.ID)
+		if err != nil || ended.State != store.RunFailed || ended.EndedAt == 0 || ended.Error == "" {
+			t.Errorf("the run is %+v (%v)", ended, err)
+		}
+		done, err := tx.TaskByID(task.ID)
+		if done.State != store.RunFailed || done.Error == "" {
+			t.Errorf("the task is %+v", done)
+		}
+		return err
+	})
+}
+
+// TestALateUninstallationEndsNoConnectionMadeSince: the app was removed, which
+// nobody heard, and installed again while the shop still counted as connected.
+// Then the uninstallation comes in, at the key that is still in use.
+func TestALateUninstallationEndsNoConnectionMadeSince(t *testing.T) {
+	w := newWorld(t)
+	w.connect()
+	w.later(time.Hour)
+	removed := time.Now().Add(30 * time.Minute)
+	again := w.connect()
+	w.deliver(again, "app/uninstalled", uninstalledBody, true, removed)
+	if got := w.shop(domain); got.State != store.ShopConnected || got.AccessToken == nil {
+		t.Errorf("the shop is %s: it is locked out though its tokens are good", got.State)
+	}
+	if err := w.c.Uninstalled(t.Context(), domain, mirror.At(time.Now().Add(2*time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.shop(domain); got.State != store.ShopUninstalled {
+		t.Errorf("the shop is %s after it has left for good", got.State)
 	}
 }
 
