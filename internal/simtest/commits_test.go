@@ -157,7 +157,9 @@ func (w *world) committed(l *life) {
 		}
 	}
 	for _, s := range w.shops {
-		w.judgeDoubts(s)
+		if !w.isAway(s) { // Nobody can tell the service what became of what is in doubt.
+			w.judgeDoubts(s)
+		}
 	}
 }
 
@@ -166,6 +168,14 @@ func (w *world) judgeWrite(s *watched, c write) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	key := rowKey{c.kind, c.id}
+	if c.deleted { // A row that was there goes with its shop alone: what dies leaves a tombstone.
+		if !w.isAway(s) {
+			w.violate("P4", "the row of %s %s is gone, and its shop has not left", c.kind, c.id)
+		}
+		delete(b.rows, key)
+		delete(b.doubt, key)
+		return
+	}
 	r := b.rows[key]
 	if r == nil {
 		r = &row{}

@@ -71,6 +71,13 @@ func (w *world) leave() {
 	}
 }
 
+// isAway tells whether a shop has removed the app.
+func (w *world) isAway(s *watched) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return s.away
+}
+
 // comeBack lets merchants try who want to return.
 func (w *world) comeBack() {
 	for _, s := range w.shops {
@@ -99,6 +106,15 @@ func (w *world) tryReturn(s *watched) error {
 	w.trace.note("return %s", s.shop.Domain)
 	w.count("reinstallations", 1)
 	row := w.rowOf(s)
+	s.ledger.mu.Lock()
+	clear(s.ledger.doubt)
+	for _, r := range s.ledger.rows { // Its import tells what is so now.
+		r.hidden, r.back = time.Time{}, time.Time{}
+	}
+	if row != s.id {
+		clear(s.ledger.rows)
+	}
+	s.ledger.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if row != s.id { // It was erased meanwhile, and is a stranger.
