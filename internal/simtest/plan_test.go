@@ -66,7 +66,8 @@ func drawPlan(seed uint64) plan {
 		p.crashEvery = between(rng, 2*time.Hour, 20*time.Hour)
 	}
 	if rng.IntN(3) == 0 {
-		p.ahead = between(rng, -10*time.Minute, 10*time.Minute)
+		// A login of a shop that is not known is refused from 90 seconds on.
+		p.ahead = between(rng, -80*time.Second, 80*time.Second)
 	}
 	for n := range oneOf(rng, 1, 1, 1, 2, 2, 3) {
 		c := simulator.Catalogue{

@@ -56,7 +56,7 @@ func (s *Simulator) begin() {
 	s.mu.Lock()
 	s.number = 1_000_000
 	s.mu.Unlock()
-	s.clock.forward(-s.clock.offset())
+	s.clock.forward(s.config.Ahead - s.clock.offset())
 }
 
 // forget puts traffic that is off to where it begins.
