@@ -250,12 +250,12 @@ func locationsTurned(tx *store.Tx, batch Batch, before map[mirror.Key]store.Reco
 	return nil
 }
 
-// stockMoved asks for the item of a level that a read by id showed or took away,
-// as that of a location does which opens: what is for sale moves with it. Who was
-// told of it by a webhook has asked for the item already.
+// stockMoved asks for the item of a level that a read showed otherwise than the
+// copy: what is for sale moves with it, under no updatedAt of its own, so that no
+// sweep would find it. Who was told of it by a webhook has asked for the item
+// already, and a full read looks at all items anyway.
 func stockMoved(batch Batch, info *mirror.KindInfo, step Step) (mirror.Demand, bool) {
-	if info.Kind != mirror.KindInventoryLevel || step.Last.Source != mirror.FromID || batch.CompleteRead != 0 ||
-		step.Before.Shown(info) == step.After.Shown(info) {
+	if info.Kind != mirror.KindInventoryLevel || step.Last.Source == mirror.FromWebhook || batch.CompleteRead != 0 || batch.First || actionOf(info, step) == "" {
 		return mirror.Demand{}, false
 	}
 	item, _, ok := mirror.SplitLevelID(step.Key.ID)

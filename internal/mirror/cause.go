@@ -56,6 +56,9 @@ type Evidence struct {
 	Through []Cause
 	// Hangs: it did not differ itself, but was hidden or shown through others.
 	Hangs bool
+	// Unread: some of what it follows from was not read whole, and may have
+	// drifted unseen.
+	Unread bool
 }
 
 // Told is what one webhook told of a record.
@@ -93,6 +96,10 @@ func Judge(e Evidence) (Cause, string) {
 	}
 	if cause, note, ok := e.byWebhooks(); ok {
 		return cause, note
+	}
+	alone := e.Hangs || !InfoOf(e.Kind).Governed // And nothing that it follows from is known to have drifted.
+	if alone && e.Unread {
+		return CauseNever, "what it follows from could not be read whole, and no webhook told of a change there"
 	}
 	if e.Changed != 0 && !e.New && e.Read >= e.Changed.Add(time.Second+clockSlack) {
 		if !InfoOf(e.Kind).Governed {

@@ -48,9 +48,14 @@ func TestJudge(t *testing.T) {
 		"new, and told of before it was gone once": {with(with(stale, func(e *mirror.Evidence) { e.New, e.Read = true, after(time.Minute) }), tells(told(0, time.Second, time.Second, true))), mirror.CauseNever},
 		"stock through its level":                  {with(derived, func(e *mirror.Evidence) { e.Through = []mirror.Cause{mirror.CauseNoWebhook, mirror.CauseNever} }), mirror.CauseNever},
 		"stock, and nothing else moved":            {with(derived, func(e *mirror.Evidence) { e.Read = after(time.Minute) }), mirror.CauseOurs},
-		"stock, read within the second it moved":   {with(derived, func(e *mirror.Evidence) { e.Read = after(0) }), mirror.CauseNever},
-		"a variant's metafield":                    {with(metafield, func(e *mirror.Evidence) { e.Owner = mirror.KindProductVariant }), mirror.CauseNoWebhook},
-		"a product's metafield":                    {with(metafield, func(e *mirror.Evidence) { e.Owner = mirror.KindProduct }), mirror.CauseNever},
+		"stock, and its levels were not read":      {with(derived, func(e *mirror.Evidence) { e.Read, e.Unread = after(time.Minute), true }), mirror.CauseNever},
+		"stock, and its levels were not read but told of": {with(derived, func(e *mirror.Evidence) {
+			e.Unread, e.Waiting = true, "in quarantine"
+		}), mirror.CauseNotApplied},
+		"hidden, and what hides it was not read": {with(stale, func(e *mirror.Evidence) { e.Hangs, e.Unread = true, true }), mirror.CauseNever},
+		"stock, read within the second it moved": {with(derived, func(e *mirror.Evidence) { e.Read = after(0) }), mirror.CauseNever},
+		"a variant's metafield":                  {with(metafield, func(e *mirror.Evidence) { e.Owner = mirror.KindProductVariant }), mirror.CauseNoWebhook},
+		"a product's metafield":                  {with(metafield, func(e *mirror.Evidence) { e.Owner = mirror.KindProduct }), mirror.CauseNever},
 		"a deleted product's metafield": {with(metafield, func(e *mirror.Evidence) {
 			e.Owner, e.Hangs, e.Through = mirror.KindProductVariant, true, []mirror.Cause{mirror.CauseLate}
 		}), mirror.CauseLate},

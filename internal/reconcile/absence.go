@@ -281,7 +281,7 @@ func (j *inquest) look(ctx context.Context, v *verdict, ids []mirror.GID) ([]nul
 // shop shows nothing at all of the kind.
 func (j *inquest) ask(ctx context.Context, v *verdict, ids []mirror.GID) (observations []mirror.Observation, witness mirror.GID, err error) {
 	if len(v.witnesses) == 0 {
-		if err := j.askList(ctx, v, ids); err != nil {
+		if err := j.askList(ctx, v); err != nil {
 			return nil, "", err
 		}
 	}
@@ -300,8 +300,10 @@ func (j *inquest) ask(ctx context.Context, v *verdict, ids []mirror.GID) (observ
 	return nil, "", fmt.Errorf("no record that is known to live answered beside them: Shopify may hide all of them")
 }
 
-// askList looks for a witness in the list itself, where the read showed nothing of the kind.
-func (j *inquest) askList(ctx context.Context, v *verdict, ids []mirror.GID) error {
+// askList looks for a witness in the list itself, where the read showed nothing of
+// the kind. What is asked about is as good a witness as any: where the list shows
+// it and no read by id does, Shopify contradicts itself, and nothing is proven.
+func (j *inquest) askList(ctx context.Context, v *verdict) error {
 	for _, list := range shopify.Lists() {
 		if !slices.Contains(list.Kinds, v.info.Kind) {
 			continue
@@ -311,7 +313,7 @@ func (j *inquest) askList(ctx context.Context, v *verdict, ids []mirror.GID) err
 			return fmt.Errorf("ask again for %s: %w", list.Name, err)
 		}
 		for _, o := range page.Observations {
-			if o.Key.Kind == v.info.Kind && o.Content != nil && len(v.witnesses) < maxWitnesses && !slices.Contains(ids, o.Key.ID) {
+			if o.Key.Kind == v.info.Kind && o.Content != nil && len(v.witnesses) < maxWitnesses {
 				v.witnesses = append(v.witnesses, o.Key.ID)
 			}
 		}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -319,6 +321,65 @@ func TestStockThatWasHiddenIsNamedMissing(t *testing.T) {
 	}
 	if !found {
 		t.Error("the stock is not in the report")
+	}
+}
+
+// TestStockThatMovesDuringThePollIsNoDrift: what is for sale follows from it, and
+// moves under no updatedAt that would say so.
+func TestStockThatMovesDuringThePollIsNoDrift(t *testing.T) {
+	b := still(t, 5)
+	b.loseWebhooks()
+	b.pass(5 * time.Second)
+	level := b.firstProduct().Variants[0].Item.Levels[0]
+	var once sync.Once
+	client := *http.DefaultClient
+	client.Transport = onRequest(func(r *http.Request) {
+		if strings.Contains(bodyOf(t, r), "ListVariants") {
+			once.Do(func() { b.edit(b.shop.SetStock(level.Item.ID, level.Location.ID, 4711)) })
+		}
+	})
+	b.client = b.newClient(&client)
+	run, report := b.run("poll", false)
+	if run.State != store.RunOK {
+		t.Fatalf("the poll ended %s:\n%s", run.State, report.Text())
+	}
+	for _, row := range b.drift(run.ID) {
+		if row.Kind == mirror.KindProductVariantDerived || row.Kind == mirror.KindInventoryLevel {
+			t.Errorf("%s %s is %s, and the cause is %q (%s)", row.Kind, row.ID, row.Class, row.Cause, row.Note)
+		}
+	}
+}
+
+// TestStockOfACutFileIsNotTheServicesFault: the variants of the file are merged as
+// they come, their levels are not believed.
+func TestStockOfACutFileIsNotTheServicesFault(t *testing.T) {
+	b := newBulkBench(t, simulator.Catalogue{Products: 20})
+	b.mustRun("import")
+	b.loseWebhooks()
+	b.pass(5 * time.Second)
+	for _, id := range b.shop.Items.IDs() {
+		item, _ := b.shop.Items.Get(id)
+		if at := slices.IndexFunc(item.Levels, func(l *simulator.Level) bool { return l.Shown() }); at >= 0 {
+			b.edit(b.shop.SetStock(id, item.Levels[at].Location.ID, 4711))
+		}
+	}
+	b.pass(5 * time.Second)
+	b.sim.SetFaults(simulator.Faults{BulkCut: 1})
+	run, report := b.run("poll", false)
+	if run.State != store.RunPartial {
+		t.Fatalf("the poll ended %s:\n%s", run.State, report.Text())
+	}
+	judged := 0
+	for _, row := range b.drift(run.ID) {
+		if row.Kind == mirror.KindProductVariantDerived && strings.Contains(string(row.Fields), "inventoryQuantity") {
+			judged++
+			if row.Cause != string(mirror.CauseNever) {
+				t.Errorf("%s: %q (%s)", row.ID, row.Cause, row.Note)
+			}
+		}
+	}
+	if judged == 0 {
+		t.Error("no variant of the cut file drifted")
 	}
 }
 

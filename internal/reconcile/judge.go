@@ -207,19 +207,30 @@ func (j *judge) batch(rows []store.DriftRow, hanging bool) error {
 			return err
 		}
 	}
-	for i := range rows {
-		row := &rows[i]
+	kept := rows[:0]
+	var moved []store.DriftRow
+	for _, row := range rows {
 		if row.Cause == "" || hanging {
-			e, err := j.evidence(*row, told, about, there[row.Key()])
+			e, err := j.evidence(row, told, about, there[row.Key()])
 			if err != nil {
 				return err
+			}
+			if !mirror.InfoOf(row.Kind).Governed && len(e.Through) == 0 && e.Changed >= j.run.StartedAt.Seconds() {
+				// What it follows from moved while the run was under way: that is no
+				// drift (see driftOf), and so neither is this.
+				moved = append(moved, row)
+				continue
 			}
 			row.ChangedAt = e.Changed
 			row.Cause, row.Note = judged(e)
 		}
-		j.miss(*row)
+		j.miss(row)
+		kept = append(kept, row)
 	}
-	return j.tx.SetCauses(j.run.ID, rows)
+	if err := j.tx.DropDrift(j.run.ID, moved); err != nil {
+		return err
+	}
+	return j.tx.SetCauses(j.run.ID, kept)
 }
 
 // told is what webhooks told of the rows' records and of their subjects.
@@ -264,6 +275,7 @@ func (j *judge) evidence(row store.DriftRow, told map[mirror.GID][]store.Entry, 
 	}
 	if hangs(row) {
 		e.Through = about.causesFor(row, diffs)
+		e.Unread = slices.ContainsFunc(followed(row), func(kind mirror.Kind) bool { return !j.complete[kind] })
 		if e.Changed == 0 {
 			e.Changed = about.changed(row)
 		}
@@ -319,7 +331,7 @@ type ties struct {
 	items    map[mirror.GID][]mirror.GID   // By product: its variants' items.
 	places   map[mirror.GID][]mirror.GID   // By item: the locations that stock it.
 	smart    map[mirror.GID]bool           // Collections whose members a rule decides.
-	updated  map[mirror.GID]mirror.Instant // By id: the updatedAt of the object.
+	updated  map[mirror.GID]mirror.Instant // By id: the updatedAt of the object, of an item the latest of its levels.
 }
 
 // ties loads what some hanging rows may follow from.
@@ -361,6 +373,11 @@ func (j *judge) ties(rows []store.DriftRow) (*ties, error) {
 	if err := j.stock(t, products, ids); err != nil {
 		return nil, err
 	}
+	for _, places := range t.places {
+		for _, place := range places {
+			objects = append(objects, mirror.Key{Kind: mirror.KindLocation, ID: place})
+		}
+	}
 	members, err := j.tx.ShownByID(j.shop.ID, mirror.KindCollectionMembers, collections)
 	if err != nil {
 		return nil, err
@@ -389,8 +406,8 @@ func (j *judge) ties(rows []store.DriftRow) (*ties, error) {
 	return t, err
 }
 
-// stock finds the items of products' variants, and where they are stocked, and
-// adds them to ids.
+// stock finds the items of products' variants, where they are stocked and when
+// that moved last, and adds them to ids.
 func (j *judge) stock(t *ties, products []mirror.GID, ids map[mirror.GID]bool) error {
 	variants, err := j.tx.ShownByParent(j.shop.ID, mirror.KindProductVariant, products)
 	if err != nil {
@@ -410,9 +427,31 @@ func (j *judge) stock(t *ties, products []mirror.GID, ids map[mirror.GID]bool) e
 				t.places[item] = append(t.places[item], location)
 				ids[location] = true
 			}
+			content, err := mirror.Decode(mirror.KindInventoryLevel, row.Content)
+			if err != nil {
+				return err
+			}
+			t.updated[item] = max(t.updated[item], mirror.At(content.UpdatedTime().Time))
 		}
 	}
 	return err
+}
+
+// followed lists the kinds of what a hanging row may follow from, see causesFor.
+func followed(row store.DriftRow) []mirror.Kind {
+	if kind := ownerKind(row.Via); kind != "" {
+		return []mirror.Kind{kind}
+	}
+	switch row.Kind {
+	case mirror.KindProductDerived, mirror.KindProductVariantDerived:
+		return []mirror.Kind{mirror.KindProduct, mirror.KindProductVariant, mirror.KindInventoryItem, mirror.KindInventoryLevel, mirror.KindLocation}
+	case mirror.KindCollectionMembers:
+		return []mirror.Kind{mirror.KindCollection, mirror.KindProduct}
+	}
+	if of := mirror.InfoOf(row.Kind).Of; of != "" {
+		return []mirror.Kind{of}
+	}
+	return nil
 }
 
 // membersMoved lists the products that entered or left a collection's members.
@@ -514,7 +553,18 @@ const noteHidden = "the copy held the members, and did not show products that it
 
 // changed is the latest change that a hanging row can follow from.
 func (t *ties) changed(row store.DriftRow) mirror.Instant {
-	return max(t.updated[row.ID], t.updated[row.Parent])
+	latest := max(t.updated[row.ID], t.updated[row.Parent])
+	stocked := []mirror.GID{row.Link}
+	if row.Kind == mirror.KindProductDerived {
+		stocked = t.items[row.ID]
+	}
+	for _, item := range stocked {
+		latest = max(latest, t.updated[item])
+		for _, place := range t.places[item] {
+			latest = max(latest, t.updated[place])
+		}
+	}
+	return latest
 }
 
 // miss counts a record whose webhook never came.

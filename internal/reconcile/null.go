@@ -66,8 +66,10 @@ type proof struct {
 	held         map[mirror.GID]string // Ids whose null is not proven yet, with why.
 }
 
-// prove holds the nulls of records that readers see, or that showed themselves
-// after their deletion, until they are proven. Everything else passes.
+// prove holds the nulls of records that are shown as far as they alone decide, or
+// that showed themselves after their deletion, until they are proven. What is
+// hidden by its parent is no exception: the parent may not have been read yet.
+// Everything else passes.
 func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.Client, read mirror.Read, observations []mirror.Observation) (proof, error) {
 	passed := proof{held: map[mirror.GID]string{}}
 	byKind := map[mirror.Kind][]mirror.GID{}
@@ -87,24 +89,17 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 		v := &verdict{info: mirror.InfoOf(kind)}
 		var records map[mirror.Key]store.Record
 		err := h.Store.View(ctx, func(tx *store.Tx) error {
-			visible, err := tx.VisibleIDs(shop.ID, kind, ids)
-			if err != nil {
-				return err
-			}
-			for _, id := range visible {
-				doubted[id] = true
-			}
 			keys := make([]mirror.Key, len(ids))
 			for i, id := range ids {
 				keys[i] = mirror.Key{Kind: kind, ID: id}
 			}
+			var err error
 			if records, err = tx.LoadRecords(shop.ID, keys); err != nil {
 				return err
 			}
 			for key, record := range records {
-				if _, unsettled := record.State.Unsettled(v.info); unsettled {
-					doubted[key.ID] = true
-				}
+				_, unsettled := record.State.Unsettled(v.info)
+				doubted[key.ID] = unsettled || record.State.Shown(v.info)
 			}
 			newest, err := tx.NewestShown(shop.ID, kind, len(ids)+witnessesTried)
 			if err != nil {

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -51,5 +52,55 @@ func TestOwedReadThatFindsNullDeletesNothingAlone(t *testing.T) {
 	}
 	if !b.visible(mirror.KindProduct, lives) {
 		t.Error("the product that lives is gone")
+	}
+}
+
+// TestNullOfWhatIsHiddenDeletesNothingAlone: the item of a product that the copy
+// has not heard of is shown to nobody, and lives.
+func TestNullOfWhatIsHiddenDeletesNothingAlone(t *testing.T) {
+	b := still(t, 5)
+	b.sim.SetFaults(simulator.Faults{LoseIf: func(d simulator.Delivery) bool { return strings.HasPrefix(d.Topic, "products/") }, Null: []string{"InventoryItem"}})
+	product, err := b.shop.CreateProduct(simulator.ProductSpec{Title: "Unheard", Variants: []simulator.VariantSpec{{SKU: "UNHEARD-1", Price: 100}}})
+	b.edit(err)
+	b.hear()
+	key := mirror.Key{Kind: mirror.KindInventoryItem, ID: mirror.GID(product.Variants[0].Item.GID())}
+	for range 2 {
+		if _, err := b.hydrator.RunOnce(t.Context(), b.row); err != nil {
+			t.Fatal(err)
+		}
+		b.view(func(tx *store.Tx) error {
+			records, err := tx.LoadRecords(b.row.ID, []mirror.Key{key})
+			if state := records[key].State; !state.Shown(mirror.InfoOf(key.Kind)) || state.Dead != 0 {
+				t.Errorf("the item was deleted though it lives: %+v", state)
+			}
+			return err
+		})
+		b.pass(time.Minute)
+	}
+}
+
+// TestNullsThatTheListContradictsDeleteNothing: the shop lists the only product
+// that it has, and hides it from who asks by id. Another witness there is not.
+func TestNullsThatTheListContradictsDeleteNothing(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 2})
+	b.edit(b.shop.DeleteProduct(b.shop.Products.IDs()[0]))
+	b.mustRun("import")
+	b.loseWebhooks()
+	only := mirror.GID(b.firstProduct().GID())
+	faults := b.sim.Faults()
+	faults.Null = []string{"Product"}
+	b.sim.SetFaults(faults)
+	for range 3 {
+		b.update(func(tx *store.Tx) error {
+			now := mirror.At(time.Now())
+			return tx.AddDemands(b.row.ID, []mirror.Demand{{Read: mirror.ReadProduct, ID: only, AsOf: now}}, now)
+		})
+		if _, err := b.hydrator.RunOnce(t.Context(), b.row); err != nil {
+			t.Fatal(err)
+		}
+		b.pass(time.Minute)
+	}
+	if !b.visible(mirror.KindProduct, only) {
+		t.Error("the product was deleted though the shop lists it")
 	}
 }
