@@ -544,7 +544,7 @@ func (w *world) login(s *watched) error {
 	defer reply.Body.Close()
 	if reply.Request.URL.Path != "/connected" || reply.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(reply.Body)
-		return fmt.Errorf("ended at %s with %d: %.300s", reply.Request.URL, reply.StatusCode, body)
+		return fmt.Errorf("ended at %s with %d: %.3000s", reply.Request.URL, reply.StatusCode, body)
 	}
 	return nil
 }
