@@ -228,11 +228,19 @@ func (h *Hydrator) skew(client *shopify.Client) mirror.Instant {
 // in one transaction.
 func (h *Hydrator) apply(ctx context.Context, shop store.Shop, client *shopify.Client, read mirror.Read, demands []store.Demand,
 	proven proof, sent mirror.Instant) (satisfied int, err error) {
-	answers := answersTo(read, proven.observations)
 	now := mirror.At(h.Now())
 	err = h.Store.Update(ctx, func(tx *store.Tx) error {
 		satisfied = 0
-		if _, err := apply.Apply(tx, apply.Batch{Shop: shop.ID, Observations: proven.observations}, now); err != nil {
+		absent, shown, err := stillAbsent(tx, shop.ID, proven.absent)
+		if err != nil {
+			return err
+		}
+		for _, id := range shown {
+			proven.held[id] = "the read found nothing, and it was told of meanwhile"
+		}
+		observations := slices.Concat(proven.observations, absent)
+		answers := answersTo(read, observations)
+		if _, err := apply.Apply(tx, apply.Batch{Shop: shop.ID, Observations: observations}, now); err != nil {
 			return err
 		}
 		if err := tx.SaveTombstones(shop.ID, proven.tombstones); err != nil {

@@ -62,6 +62,7 @@ func (f *firstNulls) forget(shop int64, key mirror.Key) {
 // proof is what of an answer may be written.
 type proof struct {
 	observations []mirror.Observation
+	absent       []mirror.Observation // Nulls of what is not shown, as far as was known when they were judged.
 	tombstones   []store.Tombstone
 	held         map[mirror.GID]string // Ids whose null is not proven yet, with why.
 }
@@ -98,8 +99,7 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 				return err
 			}
 			for key, record := range records {
-				_, unsettled := record.State.Unsettled(v.info)
-				doubted[key.ID] = unsettled || record.State.Shown(v.info)
+				doubted[key.ID] = doubtful(record.State, v.info)
 			}
 			newest, err := tx.NewestShown(shop.ID, kind, len(ids)+witnessesTried)
 			if err != nil {
@@ -115,13 +115,13 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 		}
 		for _, o := range observations {
 			if o.Key.Kind == kind && o.Content == nil && !doubted[o.Key.ID] {
-				passed.observations = append(passed.observations, o) // Hidden, and nothing says otherwise.
+				passed.absent = append(passed.absent, o)
 			}
 		}
-		doubtful := slices.DeleteFunc(slices.Clone(ids), func(id mirror.GID) bool { return !doubted[id] })
+		again := slices.DeleteFunc(slices.Clone(ids), func(id mirror.GID) bool { return !doubted[id] })
 		j := &inquest{Config: h.Config, shop: shop, client: client}
-		for part := range slices.Chunk(doubtful, max(1, shopify.MaxIDs(read)-1)) {
-			again, witness, err := j.ask(ctx, v, part)
+		for part := range slices.Chunk(again, max(1, shopify.MaxIDs(read)-1)) {
+			found, witness, err := j.ask(ctx, v, part)
 			if err != nil {
 				if ctx.Err() != nil {
 					return proof{}, ctx.Err()
@@ -131,7 +131,7 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 				}
 				continue
 			}
-			for _, o := range again {
+			for _, o := range found {
 				if o.Key.Kind != kind || o.Content != nil {
 					passed.observations = append(passed.observations, o)
 					continue
@@ -151,6 +151,31 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 		}
 	}
 	return passed, nil
+}
+
+// doubtful tells that a null alone does not take a record for deleted.
+func doubtful(s mirror.State, info *mirror.KindInfo) bool {
+	_, unsettled := s.Unsettled(info)
+	return unsettled || s.Shown(info)
+}
+
+// stillAbsent divides nulls of what is not shown into those of what is not shown
+// now, in the transaction that writes them, and the ids of records that a webhook
+// has shown since they were judged.
+func stillAbsent(tx *store.Tx, shop int64, nulls []mirror.Observation) (absent []mirror.Observation, shown []mirror.GID, err error) {
+	keys := make([]mirror.Key, len(nulls))
+	for i, o := range nulls {
+		keys[i] = o.Key
+	}
+	records, err := tx.LoadRecords(shop, keys)
+	for _, o := range nulls {
+		if doubtful(records[o.Key].State, mirror.InfoOf(o.Key.Kind)) {
+			shown = append(shown, o.Key.ID)
+		} else {
+			absent = append(absent, o)
+		}
+	}
+	return absent, shown, err
 }
 
 // witnessesTried bounds the records among which witnesses are looked for.

@@ -1,11 +1,13 @@
 package reconcile_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"stockroom/internal/mirror"
+	"stockroom/internal/reconcile"
 	"stockroom/internal/simulator"
 	"stockroom/internal/store"
 )
@@ -103,4 +105,43 @@ func TestNullsThatTheListContradictsDeleteNothing(t *testing.T) {
 	if !b.visible(mirror.KindProduct, only) {
 		t.Error("the product was deleted though the shop lists it")
 	}
+}
+
+// TestNullThatAWebhookOvertookDeletesNothing: nothing was known of the record when
+// the read was answered, and much when the answer was written.
+func TestNullThatAWebhookOvertookDeletesNothing(t *testing.T) {
+	b := still(t, 5)
+	b.sim.SetFaults(simulator.Faults{Null: []string{"InventoryItem"}})
+	product, err := b.shop.CreateProduct(simulator.ProductSpec{Title: "New", Variants: []simulator.VariantSpec{{SKU: "NEW-1", Price: 100}}})
+	b.edit(err)
+	b.quiet()
+	key := mirror.Key{Kind: mirror.KindInventoryItem, ID: mirror.GID(product.Variants[0].Item.GID())}
+	b.update(func(tx *store.Tx) error {
+		now := mirror.At(time.Now())
+		return tx.AddDemands(b.row.ID, []mirror.Demand{{Read: mirror.ReadItem, ID: key.ID, AsOf: now}}, now)
+	})
+	answered := false
+	client := *http.DefaultClient
+	client.Transport = transport(func(r *http.Request) (*http.Response, error) {
+		answered = true
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	b.client = b.newClient(&client)
+	config := b.config
+	config.Now = func() time.Time { // The answer is judged, and about to be written.
+		if answered {
+			b.hear()
+		}
+		return time.Now()
+	}
+	if _, err := reconcile.NewHydrator(config).RunOnce(t.Context(), b.row); err != nil {
+		t.Fatal(err)
+	}
+	b.view(func(tx *store.Tx) error {
+		records, err := tx.LoadRecords(b.row.ID, []mirror.Key{key})
+		if state := records[key].State; !state.Shown(mirror.InfoOf(key.Kind)) || state.Dead != 0 {
+			t.Errorf("the item was deleted though it lives: %+v", state)
+		}
+		return err
+	})
 }
