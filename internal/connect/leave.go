@@ -5,49 +5,72 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"stockroom/internal/mirror"
 	"stockroom/internal/shopify"
 	"stockroom/internal/store"
 )
 
+// installedWithin is how far apart an uninstallation and an installation may
+// seem and still have come in the other order: the moment of the installation is
+// told by this machine's clock, corrected by replies that name whole seconds.
+const installedWithin = 2 * time.Second
+
 // Uninstalled ends the shop's connection: its tokens and webhook key are erased,
 // and what is open for it is ended, in one transaction; the copy is kept. It asks Shopify nothing, since the
 // tokens are dead by then. One that was triggered before the present
 // installation tells of an earlier one and changes nothing, nor does one that
-// is repeated or names a shop that never connected.
+// is repeated or names a shop that never connected. Where both came about
+// together, as when a merchant installs again at once, the shop is asked.
 func (c *Connector) Uninstalled(ctx context.Context, domain string, triggeredAt mirror.Instant) error {
-	var left, late bool
-	now := mirror.At(c.Now())
-	err := c.Store.Update(ctx, func(tx *store.Tx) error {
-		left, late = false, false
-		shop, err := tx.ShopByDomain(domain)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if late = triggeredAt < shop.InstalledAt; late || shop.State == store.ShopUninstalled {
-			return nil
-		}
-		left = true
-		if err := tx.EndWork(shop.ID, "the shop has uninstalled the app", now); err != nil {
-			return err
-		}
-		return c.end(tx, shop, triggeredAt)
-	})
+	shop, known, err := c.shopByDomain(ctx, domain)
+	if err == nil && known && shop.State != store.ShopUninstalled {
+		err = c.uninstalled(ctx, shop, triggeredAt)
+	}
 	if err != nil {
 		return fmt.Errorf("uninstall shop %s: %w", domain, err)
 	}
-	if late {
-		c.Log.Info("uninstallation of an earlier installation is passed over", "shop", domain)
-	}
-	if left {
-		c.keysChanged()
-		c.Log.Info("shop uninstalled the app: its secrets are erased, its copy is kept", "shop", domain)
-	}
 	return nil
+}
+
+func (c *Connector) uninstalled(ctx context.Context, shop store.Shop, triggeredAt mirror.Instant) error {
+	late := triggeredAt < shop.InstalledAt.Add(-installedWithin)
+	if !late && triggeredAt <= shop.InstalledAt.Add(installedWithin) {
+		var err error
+		if late, err = c.Installed(ctx, shop); err != nil {
+			return fmt.Errorf("it cannot be told whether that was before it connected: %w", err)
+		}
+	}
+	if late {
+		c.Log.Info("uninstallation of an earlier installation is passed over", "shop", shop.Domain)
+		return nil
+	}
+	left := false
+	err := c.Store.Update(ctx, func(tx *store.Tx) error {
+		left = false
+		now, err := tx.ShopByDomain(shop.Domain)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case now.InstalledAt != shop.InstalledAt:
+			return errors.New("the shop connected meanwhile")
+		case now.State == store.ShopUninstalled:
+			return nil
+		}
+		left = true
+		if err := tx.EndWork(now.ID, "the shop has uninstalled the app", mirror.At(c.Now())); err != nil {
+			return err
+		}
+		return c.end(tx, now, triggeredAt)
+	})
+	if err == nil && left {
+		c.keysChanged()
+		c.Log.Info("shop uninstalled the app: its secrets are erased, its copy is kept", "shop", shop.Domain)
+	}
+	return err
 }
 
 // end writes that the shop has left.

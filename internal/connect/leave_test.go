@@ -112,6 +112,24 @@ func TestALateUninstallationEndsNoConnectionMadeSince(t *testing.T) {
 	}
 }
 
+// TestAnUninstallationOfTheMomentOfTheInstallationIsDecidedByTheShop: clocks are
+// known to the second, so either may have come first.
+func TestAnUninstallationOfTheMomentOfTheInstallationIsDecidedByTheShop(t *testing.T) {
+	for name, installed := range map[string]bool{"installed again": true, "removed at once": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			shop := w.connect()
+			if !installed {
+				w.fake.set(func() { clear(w.fake.access); w.fake.refresh = "" })
+			}
+			w.deliver(shop, "app/uninstalled", uninstalledBody, true, shop.InstalledAt.Time().Add(time.Second))
+			if got := w.shop(domain).State; (got == store.ShopConnected) != installed {
+				t.Errorf("the shop is %s", got)
+			}
+		})
+	}
+}
+
 // TestTheServiceStartsAfterAShopHasLeft: nothing sealed is left of such a shop, so
 // that the encryption key is tried at another, and at none where there is no other.
 func TestTheServiceStartsAfterAShopHasLeft(t *testing.T) {
