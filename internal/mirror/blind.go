@@ -1,6 +1,9 @@
 package mirror
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Net is what catches a change that no webhook tells of.
 type Net string
@@ -30,6 +33,14 @@ type BlindSpot struct {
 // sameVersion: the object's own updatedAt did not move, so no webhook of its was due.
 func sameVersion(e Evidence) bool { return e.SameVersion }
 
+// longestLag is how long a product's total may follow its stock, with room: no
+// source tells. Seconds are usual, of minutes there are reports.
+const longestLag = 15 * time.Minute
+
+// lagging: the total was read so soon after the stock moved, as far as that is
+// known, that Shopify itself may have shown the old one.
+func lagging(e Evidence) bool { return e.Changed == 0 || e.Read < e.Changed.Add(longestLag) }
+
 // BlindSpots are the facts that change without a webhook of their own.
 var BlindSpots = []BlindSpot{
 	{"smart membership", KindCollectionMembers, []string{"productIds"},
@@ -42,7 +53,7 @@ var BlindSpots = []BlindSpot{
 	{"publication's date", KindProduct, []string{"publishedAt"},
 		"The same: whether it moves `updatedAt` and fires `products/update` is not documented.", NetPoll, sameVersion},
 	{"lagging total", KindProductDerived, []string{"totalInventory"},
-		"A product's total follows its stock with a delay, in Shopify itself.", NetSecond, nil},
+		"A product's total follows its stock with a delay, in Shopify itself, and was read within 15 minutes of a change.", NetSecond, lagging},
 	{"discount's targets", KindDiscount, []string{"appliesTo"},
 		"A product, variant or collection that a discount names is deleted.", NetParent, sameVersion},
 	{"order line's variant", KindOrder, []string{"lineItems"},

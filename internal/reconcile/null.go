@@ -32,12 +32,16 @@ type nullKey struct {
 // maxFirstNulls bounds what is remembered; beyond it all begin anew.
 const maxFirstNulls = 10_000
 
-// add counts a null and returns it with those before; proven is false until two lie apart.
-func (f *firstNulls) add(shop int64, n nulled) (all nulled, proven bool) {
+// add counts a null and returns it with those before; proven is false until two
+// lie apart, with no word of the record since the first.
+func (f *firstNulls) add(shop int64, n nulled, word mirror.Instant) (all nulled, proven bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at := nullKey{shop, n.last.Key}
 	first, known := f.nulls[at]
+	if word > first.last.AsOf {
+		known = false // It lived after that.
+	}
 	switch {
 	case known && n.last.AsOf >= first.last.AsOf.Add(nullGap):
 		delete(f.nulls, at)
@@ -136,7 +140,7 @@ func (h *Hydrator) prove(ctx context.Context, shop store.Shop, client *shopify.C
 					passed.observations = append(passed.observations, o)
 					continue
 				}
-				n, proven := h.nulls.add(shop.ID, nulled{last: o, nulls: []Null{{o.AsOf.Time(), witness}}})
+				n, proven := h.nulls.add(shop.ID, nulled{last: o, nulls: []Null{{o.AsOf.Time(), witness}}}, lastWord(records[o.Key].State))
 				if !proven {
 					passed.held[o.Key.ID] = "the read found nothing, which another has to confirm"
 					continue

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -79,6 +80,59 @@ func TestNullOfWhatIsHiddenDeletesNothingAlone(t *testing.T) {
 		})
 		b.pass(time.Minute)
 	}
+}
+
+// TestANullOfBeforeItWasHeardOfIsForgotten: the shop hid the product for a moment,
+// days ago, and a webhook has told of it since. One null more is the first again.
+func TestANullOfBeforeItWasHeardOfIsForgotten(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 5})
+	b.mustRun("import")
+	gone := b.firstProduct()
+	ask := func() {
+		b.update(func(tx *store.Tx) error {
+			now := mirror.At(time.Now())
+			return tx.AddDemands(b.row.ID, []mirror.Demand{{Read: mirror.ReadProduct, ID: mirror.GID(gone.GID()), AsOf: now}}, now)
+		})
+		if _, err := b.hydrator.RunOnce(t.Context(), b.row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := *http.DefaultClient
+	client.Transport = rewriting(func(body []byte) []byte { return hide(t, body, gone.GID()) })
+	b.client = b.newClient(&client)
+	ask()
+	b.retitle(gone.ID, "It lives") // This bench hears by the machine's clock.
+	b.hear()
+	b.pass(time.Minute)
+	ask()
+	if !b.visible(mirror.KindProduct, mirror.GID(gone.GID())) {
+		t.Error("two nulls with a webhook between them deleted a product that lives")
+	}
+	b.pass(time.Minute)
+	ask()
+	if b.visible(mirror.KindProduct, mirror.GID(gone.GID())) {
+		t.Error("two nulls a minute apart, and no word of it between them, prove nothing")
+	}
+}
+
+// hide makes an object null in an answer that reads by id.
+func hide(t *testing.T, body []byte, id string) []byte {
+	var answer map[string]any
+	if err := json.Unmarshal(body, &answer); err != nil {
+		t.Error(err)
+	}
+	data, _ := answer["data"].(map[string]any)
+	nodes, _ := data["nodes"].([]any)
+	for i, node := range nodes {
+		if object, ok := node.(map[string]any); ok && object["id"] == id {
+			nodes[i] = nil
+		}
+	}
+	hidden, err := json.Marshal(answer)
+	if err != nil {
+		t.Error(err)
+	}
+	return hidden
 }
 
 // TestNullsThatTheListContradictsDeleteNothing: the shop lists the only product
