@@ -92,14 +92,8 @@ func readOf(life query.Life) (mirror.Read, mirror.GID, error) {
 	if _, _, ok := mirror.SplitLevelID(life.ID); ok {
 		return mirror.ReadLevel, life.ID, nil
 	}
-	for _, info := range mirror.Kinds() {
-		object := life.ID.Object()
-		if object == "DiscountCodeNode" || object == "DiscountAutomaticNode" {
-			object = string(mirror.KindDiscount)
-		}
-		if string(info.Kind) == object && info.Kind != mirror.KindMetafield {
-			return info.Read, life.ID, nil
-		}
+	if kind := mirror.KindOfGID(life.ID); kind != "" && kind != mirror.KindMetafield {
+		return mirror.InfoOf(kind).Read, life.ID, nil
 	}
 	return "", "", fmt.Errorf("the copy does not know %s, and Shopify cannot be asked for it alone", life.ID)
 }

@@ -157,30 +157,16 @@ func gravest(causes []Cause) Cause {
 	return CauseOurs
 }
 
-// carriers are the topics that tell of a kind's creation, change and deletion,
-// where it is an object of its own.
-var carriers = map[Kind][3]string{
-	KindShop:           {"shop/update", "shop/update", ""},
-	KindLocation:       {"locations/create", "locations/update", "locations/delete"},
-	KindProduct:        {"products/create", "products/update", "products/delete"},
-	KindInventoryItem:  {"inventory_items/create", "inventory_items/update", "inventory_items/delete"},
-	KindInventoryLevel: {"inventory_levels/connect", "inventory_levels/update", "inventory_levels/disconnect"},
-	KindCollection:     {"collections/create", "collections/update", "collections/delete"},
-	KindDiscount:       {"discounts/create", "discounts/update", "discounts/delete"},
-	KindDiscountCodes:  {"discounts/redeemcode_added", "discounts/redeemcode_added", ""},
-	KindOrder:          {"orders/create", "orders/updated", "orders/delete"},
-}
-
 // Carrier is the topic that tells of a record of this kind being made, changed
 // or deleted; empty where none does, or only together with another record.
 func Carrier(kind Kind, created, deleted bool) string {
-	topics := carriers[kind]
+	topics := InfoOf(kind).Topics
 	switch {
 	case deleted:
-		return topics[2]
+		return topics.Deleted
 	case created:
-		return topics[0]
+		return topics.Created
 	default:
-		return topics[1]
+		return topics.Changed
 	}
 }

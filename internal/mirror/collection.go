@@ -10,6 +10,7 @@ const (
 
 var (
 	_ = register(KindInfo{Kind: KindCollection, Type: TypeCollection, Scopes: []string{"read_products"}, Governed: true, Read: ReadCollection,
+		Objects: []string{"Collection"}, Topics: Topics{Created: "collections/create", Changed: "collections/update", Deleted: "collections/delete"},
 		Blank: func() Content { return new(Collection) }})
 	_ = register(KindInfo{Kind: KindCollectionMembers, Type: TypeCollection, Of: KindCollection, Read: ReadCollection,
 		Blank: func() Content { return new(CollectionMembers) }})

@@ -10,9 +10,11 @@ const (
 
 var (
 	_ = register(KindInfo{Kind: KindDiscount, Type: TypeDiscount, Scopes: []string{"read_discounts"}, Governed: true, Read: ReadDiscount,
+		Objects: []string{"DiscountNode", "DiscountCodeNode", "DiscountAutomaticNode"}, Topics: Topics{Created: "discounts/create", Changed: "discounts/update", Deleted: "discounts/delete"},
 		Blank: func() Content { return new(Discount) }})
 	_ = register(KindInfo{Kind: KindDiscountCodes, Type: TypeDiscount, Of: KindDiscount, Read: ReadDiscount,
-		Blank: func() Content { return new(DiscountCodes) }})
+		Topics: Topics{Created: "discounts/redeemcode_added", Changed: "discounts/redeemcode_added"},
+		Blank:  func() Content { return new(DiscountCodes) }})
 )
 
 // Discount is a code or automatic discount, by the id that discountNodes gives.

@@ -14,8 +14,10 @@ const (
 
 var (
 	_ = register(KindInfo{Kind: KindInventoryItem, Type: TypeItem, Scopes: []string{"read_inventory"}, Governed: true, Read: ReadItem,
+		Objects: []string{"InventoryItem"}, Topics: Topics{Created: "inventory_items/create", Changed: "inventory_items/update", Deleted: "inventory_items/delete"},
 		Blank: func() Content { return new(InventoryItem) }})
 	_ = register(KindInfo{Kind: KindInventoryLevel, Type: TypeLevel, Scopes: []string{"read_inventory", "read_locations"}, Governed: true, Returns: true, Read: ReadLevel,
+		Objects: []string{"InventoryLevel"}, Topics: Topics{Created: "inventory_levels/connect", Changed: "inventory_levels/update", Deleted: "inventory_levels/disconnect"},
 		Blank: func() Content { return new(InventoryLevel) }})
 )
 

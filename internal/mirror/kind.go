@@ -38,9 +38,22 @@ type KindInfo struct {
 	// Read is the read by id that settles what is unsettled about a record.
 	Read Read
 
+	// Objects are the types in the gids of its records, where those are objects
+	// in the shop; nil for the parts of objects.
+	Objects []string
+
+	// Topics tell of its records; none where only those of another record do.
+	Topics Topics
+
+	// ToldWith is the kind whose webhooks tell of this one as well; empty for none.
+	ToldWith Kind
+
 	// Blank makes an empty content to decode into.
 	Blank func() Content
 }
+
+// Topics are the webhooks that tell of a record's creation, change and deletion.
+type Topics struct{ Created, Changed, Deleted string }
 
 // Content is the typed content of a record.
 type Content interface {
@@ -93,6 +106,18 @@ func KindOfRead(read Read) Kind {
 		}
 	}
 	panic(fmt.Sprintf("mirror: no read %q", read))
+}
+
+// KindOfGID is the kind of the object that a gid names; empty for one that is
+// not copied.
+func KindOfGID(id GID) Kind {
+	object := id.Object()
+	for _, info := range kinds {
+		if slices.Contains(info.Objects, object) {
+			return info.Kind
+		}
+	}
+	return ""
 }
 
 // Kinds lists every kind by name.

@@ -10,7 +10,8 @@ const (
 
 var (
 	_ = register(KindInfo{Kind: KindMetafield, Type: TypeMetafield, Governed: true, Read: ReadMetafields,
-		Blank: func() Content { return new(Metafield) }})
+		Objects: []string{"Metafield"},
+		Blank:   func() Content { return new(Metafield) }})
 	_ = register(KindInfo{Kind: KindMetafieldSet, Type: TypeMetafield, Read: ReadMetafields,
 		Blank: func() Content { return new(MetafieldSet) }})
 )

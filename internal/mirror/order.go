@@ -12,6 +12,7 @@ const (
 
 var (
 	_ = register(KindInfo{Kind: KindOrder, Type: TypeOrder, Scopes: []string{"read_orders"}, Governed: true, Read: ReadOrder,
+		Objects: []string{"Order"}, Topics: Topics{Created: "orders/create", Changed: "orders/updated", Deleted: "orders/delete"},
 		Blank: func() Content { return new(Order) }})
 	_ = register(KindInfo{Kind: KindOrderDerived, Type: TypeOrder, Of: KindOrder, Read: ReadOrder,
 		Blank: func() Content { return new(OrderDerived) }})

@@ -16,6 +16,7 @@ const (
 
 var (
 	_ = register(KindInfo{Kind: KindProduct, Type: TypeProduct, Scopes: []string{"read_products"}, Governed: true, Read: ReadProduct,
+		Objects: []string{"Product"}, Topics: Topics{Created: "products/create", Changed: "products/update", Deleted: "products/delete"},
 		Blank: func() Content { return new(Product) }})
 	_ = register(KindInfo{Kind: KindProductVariantSet, Type: TypeProduct, Of: KindProduct, Governed: true, Read: ReadProduct,
 		Blank: func() Content { return new(ProductVariantSet) }})

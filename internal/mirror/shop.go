@@ -10,8 +10,10 @@ const (
 
 var (
 	_ = register(KindInfo{Kind: KindShop, Type: TypeShop, Governed: true, Read: ReadShop,
+		Objects: []string{"Shop"}, Topics: Topics{Created: "shop/update", Changed: "shop/update"},
 		Blank: func() Content { return new(Shop) }})
 	_ = register(KindInfo{Kind: KindLocation, Type: TypeLocation, Scopes: []string{"read_locations"}, Governed: true, Read: ReadLocation,
+		Objects: []string{"Location"}, Topics: Topics{Created: "locations/create", Changed: "locations/update", Deleted: "locations/delete"},
 		Blank: func() Content { return new(Location) }})
 )
 

@@ -10,6 +10,7 @@ const (
 
 var (
 	_ = register(KindInfo{Kind: KindProductVariant, Type: TypeVariant, Scopes: []string{"read_products"}, Governed: true, Read: ReadVariant,
+		Objects: []string{"ProductVariant"}, ToldWith: KindProduct,
 		Blank: func() Content { return new(ProductVariant) }})
 	_ = register(KindInfo{Kind: KindProductVariantDerived, Type: TypeVariant, Of: KindProductVariant, Read: ReadVariant,
 		Blank: func() Content { return new(ProductVariantDerived) }})

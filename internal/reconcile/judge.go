@@ -265,7 +265,7 @@ func (j *judge) evidence(row store.DriftRow, told map[mirror.GID][]store.Entry, 
 		e.Fields = append(e.Fields, diff.Field)
 	}
 	if row.Kind == mirror.KindMetafield {
-		e.Owner = ownerKind(row.Parent)
+		e.Owner = mirror.KindOfGID(row.Parent)
 		if e.Hangs && row.Via == row.Parent {
 			e.Hangs = false // It left its owner's list: that is a change of its own.
 		}
@@ -312,15 +312,6 @@ func (j *judge) evidence(row store.DriftRow, told map[mirror.GID][]store.Entry, 
 	}
 	e.Rejected = j.waiting.refused(topic, row.Subject(), from, to)
 	return e, nil
-}
-
-func ownerKind(owner mirror.GID) mirror.Kind {
-	for _, info := range mirror.Kinds() {
-		if string(info.Kind) == owner.Object() {
-			return info.Kind
-		}
-	}
-	return ""
 }
 
 // ties are the drifted records that hanging rows may follow from, and what is
@@ -439,7 +430,7 @@ func (j *judge) stock(t *ties, products []mirror.GID, ids map[mirror.GID]bool) e
 
 // followed lists the kinds of what a hanging row may follow from, see causesFor.
 func followed(row store.DriftRow) []mirror.Kind {
-	if kind := ownerKind(row.Via); kind != "" {
+	if kind := mirror.KindOfGID(row.Via); kind != "" {
 		return []mirror.Kind{kind}
 	}
 	switch row.Kind {

@@ -380,19 +380,17 @@ func GapSweep(heard map[string]mirror.Instant, until mirror.Instant) (SweepArgs,
 	return args, len(kinds) > 0
 }
 
-// toldBy lists the kinds of records that a topic tells of; none for topics about the app itself.
-func toldBy(topic string) []mirror.Kind {
+// toldBy lists the kinds of objects that a topic tells of; none for topics about the app itself.
+func toldBy(topic string) (kinds []mirror.Kind) {
 	resource, _, _ := strings.Cut(topic, "/")
-	return topicKinds[resource]
-}
-
-var topicKinds = map[string][]mirror.Kind{
-	"shop":             {mirror.KindShop},
-	"locations":        {mirror.KindLocation},
-	"products":         {mirror.KindProduct, mirror.KindProductVariant},
-	"inventory_items":  {mirror.KindInventoryItem},
-	"inventory_levels": {mirror.KindInventoryLevel},
-	"collections":      {mirror.KindCollection},
-	"discounts":        {mirror.KindDiscount},
-	"orders":           {mirror.KindOrder},
+	for _, info := range mirror.Kinds() {
+		teller := info
+		if info.ToldWith != "" {
+			teller = mirror.InfoOf(info.ToldWith)
+		}
+		if of, _, _ := strings.Cut(teller.Topics.Changed, "/"); of == resource && info.Objects != nil {
+			kinds = append(kinds, info.Kind)
+		}
+	}
+	return kinds
 }

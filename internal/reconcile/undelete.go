@@ -235,21 +235,13 @@ func (u *Undeleter) read(ctx context.Context, client *shopify.Client, shop store
 	})
 }
 
-// kindsOf tells the kind of a gid's object.
-var kindsOf = map[string]mirror.Kind{
-	"Shop": mirror.KindShop, "Location": mirror.KindLocation, "Product": mirror.KindProduct, "ProductVariant": mirror.KindProductVariant,
-	"InventoryItem": mirror.KindInventoryItem, "InventoryLevel": mirror.KindInventoryLevel, "Collection": mirror.KindCollection,
-	"DiscountCodeNode": mirror.KindDiscount, "DiscountAutomaticNode": mirror.KindDiscount, "DiscountNode": mirror.KindDiscount,
-	"Metafield": mirror.KindMetafield, "Order": mirror.KindOrder,
-}
-
 // KnownGID reports whether an id names something that is copied.
-func KnownGID(id mirror.GID) bool { return kindsOf[id.Object()] != "" && id.Number() != "" }
+func KnownGID(id mirror.GID) bool { return mirror.KindOfGID(id) != "" && id.Number() != "" }
 
 // keyOf finds the record of an id as the export gives it. A level's gid is not
 // its record's key: that lies in its content.
 func keyOf(tx *store.Tx, shop int64, id mirror.GID) (mirror.Key, error) {
-	key := mirror.Key{Kind: kindsOf[id.Object()], ID: id}
+	key := mirror.Key{Kind: mirror.KindOfGID(id), ID: id}
 	switch key.Kind {
 	case "":
 		return key, fmt.Errorf("%s names nothing that is copied", id)
@@ -305,7 +297,7 @@ func above(tx *store.Tx, shop int64, keys []mirror.Key) ([]mirror.Key, error) {
 				up = append(up, mirror.Key{Kind: mirror.KindProductVariant, ID: variant.ID})
 			}
 		default:
-			if kind := kindsOf[parent.Object()]; kind != "" {
+			if kind := mirror.KindOfGID(parent); kind != "" {
 				up = append(up, mirror.Key{Kind: kind, ID: parent})
 			}
 		}
