@@ -75,6 +75,13 @@ func run(ctx context.Context, seeds string, jobs int, twice bool) error {
 	if err != nil {
 		return err
 	}
+	var due []uint64
+	for seed := first; seed <= last; seed++ {
+		// A single seed is a replay, and runs whatever came of it before.
+		if was, done := before[seed]; !done || len(was.Violations) > 0 || first == last || twice {
+			due = append(due, seed)
+		}
+	}
 	todo := make(chan uint64)
 	results := make(chan result)
 	var workers sync.WaitGroup
@@ -91,11 +98,7 @@ func run(ctx context.Context, seeds string, jobs int, twice bool) error {
 	}
 	go func() {
 		defer close(todo)
-		for seed := first; seed <= last; seed++ {
-			// A single seed is a replay, and runs whatever came of it before.
-			if was, done := before[seed]; done && len(was.Violations) == 0 && first != last && !twice {
-				continue
-			}
+		for _, seed := range due {
 			select {
 			case todo <- seed:
 			case <-ctx.Done():
