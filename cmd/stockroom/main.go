@@ -56,6 +56,7 @@ type cli struct {
 	Doctor   doctorCommand   `cmd:"" help:"Look for what is wrong with this installation, and say what to do about it."`
 
 	Backup     backupCommand     `cmd:"" help:"Copy the database into a file, beside a running service."`
+	Restore    restoreCommand    `cmd:"" help:"Put a backup in the place of the database. Stop the service first."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's schema up to date."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`

@@ -21,11 +21,7 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return fmt.Errorf("back up: %w", err)
 	}
-	defer func() {
-		for _, end := range []string{"", "-wal", "-shm", "-journal"} {
-			os.Remove(part.Name() + end)
-		}
-	}()
+	defer removeDatabase(part.Name())
 	if err := part.Close(); err != nil {
 		return fmt.Errorf("back up: %w", err)
 	}
