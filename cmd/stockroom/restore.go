@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"stockroom/internal/config"
 	"stockroom/internal/store"
 )
 
@@ -14,7 +15,7 @@ type restoreCommand struct {
 
 // Run puts a backup in the place of the database. The service must be stopped.
 func (c *restoreCommand) Run(e *env) error {
-	cfg, err := e.load()
+	cfg, err := e.load(config.NeedDatabase)
 	if err != nil {
 		return err
 	}
