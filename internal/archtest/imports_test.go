@@ -53,8 +53,11 @@ var mayImport = map[string][]string{
 
 	// The far side. It shares no code with what it tests, or both would be
 	// wrong together.
-	"internal/simulator":          {"internal/simulator/graph"},
+	"internal/simulator":          {"internal/simulator/graph", "internal/simulator/knob", "internal/simulator/meta", "internal/simulator/wire"},
 	"internal/simulator/graph":    {},
+	"internal/simulator/knob":     {},
+	"internal/simulator/meta":     {"internal/simulator/knob", "internal/simulator/wire"},
+	"internal/simulator/wire":     {},
 	"internal/simulator/simbench": {"internal/simulator"},
 	"internal/simtest":            {anything},
 

@@ -3,19 +3,18 @@ package simulator
 import (
 	"container/heap"
 	"embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"stockroom/internal/simulator/graph"
+	"stockroom/internal/simulator/knob"
 )
 
 // The page on which a person looks into the simulator and changes what is in
@@ -84,7 +83,7 @@ func (s *Simulator) admin(w http.ResponseWriter, r *http.Request, path string) {
 	case parts[0] == "faults" && len(parts) == 1 && !post:
 		s.show(w, "faults", struct {
 			said
-			Knobs []faultKnob
+			Knobs []knob.Knob
 		}{saidIn(r.URL.Query()), faultKnobs(s.Faults())})
 	case parts[0] == "faults" && len(parts) == 1 && post:
 		s.back(w, r, "faults", s.faultForm(r.PostForm))
@@ -215,7 +214,7 @@ type overview struct {
 	Traffic Traffic
 	Now     time.Time
 	Ahead   time.Duration // Of the clock it was given.
-	Faults  []faultKnob   // Those that are on.
+	Faults  []knob.Knob   // Those that are on.
 }
 
 type appRow struct {
@@ -236,9 +235,9 @@ func (s *Simulator) overview(form url.Values) overview {
 			out.Apps = append(out.Apps, row)
 		}
 	}
-	for _, knob := range faultKnobs(s.Faults()) {
-		if knob.On {
-			out.Faults = append(out.Faults, knob)
+	for _, fault := range faultKnobs(s.Faults()) {
+		if fault.On {
+			out.Faults = append(out.Faults, fault)
 		}
 	}
 	return out
@@ -529,16 +528,6 @@ func (c *courier) hurry(webhookID string) {
 	}
 }
 
-// faultKnob is a fault as a form shows it.
-type faultKnob struct {
-	Name     string `json:"name"` // In the control API.
-	Label    string `json:"-"`
-	Sentence string `json:"sentence"`
-	Input    string `json:"kind"` // share, duration, check, names or shares.
-	Value    string `json:"value"`
-	On       bool   `json:"on"`
-}
-
 // faultSentences say what each fault does. A fault without one shows its name.
 var faultSentences = map[string]string{
 	"lose":              "Share of webhooks never sent, by topic, one a line: “orders/create 1”. “*” stands for all other topics.",
@@ -581,98 +570,16 @@ var faultSentences = map[string]string{
 	"bulk_time":    "How long each bulk operation takes at most, and at least half of it, unless reading takes longer.",
 }
 
-var (
-	durationType = reflect.TypeFor[Duration]()
-	namesType    = reflect.TypeFor[[]string]()
-	sharesType   = reflect.TypeFor[map[string]float64]()
-)
-
 // faultKnobs are all faults in the order of their declaration.
-func faultKnobs(faults Faults) []faultKnob {
-	var out []faultKnob
-	values := reflect.ValueOf(faults)
-	for i := range values.NumField() {
-		name, _, _ := strings.Cut(values.Type().Field(i).Tag.Get("json"), ",")
-		if name == "-" || name == "" {
-			continue
-		}
-		label := strings.ReplaceAll(name, "_", " ")
-		knob := faultKnob{Name: name, Label: strings.ToUpper(label[:1]) + label[1:], Sentence: faultSentences[name], On: !values.Field(i).IsZero()}
-		switch value := values.Field(i); {
-		case value.Type() == durationType:
-			knob.Input, knob.Value = "duration", time.Duration(value.Int()).String()
-		case value.Kind() == reflect.Bool:
-			knob.Input = "check"
-		case value.Kind() == reflect.Float64:
-			knob.Input, knob.Value = "share", strconv.FormatFloat(value.Float(), 'f', -1, 64)
-		case value.Type() == namesType:
-			knob.Input, knob.Value = "names", strings.Join(value.Interface().([]string), "\n")
-		case value.Type() == sharesType:
-			knob.Input = "shares"
-			var lines []string
-			for _, key := range value.MapKeys() {
-				lines = append(lines, fmt.Sprintf("%s %v", key, value.MapIndex(key)))
-			}
-			slices.Sort(lines)
-			knob.Value = strings.Join(lines, "\n")
-		default:
-			panic("simulator: a fault of type " + value.Type().String() + " has no place in a form")
-		}
-		knob.On = knob.On && (knob.Value != "" || knob.Input == "check") // An empty list is none.
-		out = append(out, knob)
-	}
-	return out
-}
+func faultKnobs(faults Faults) []knob.Knob { return knob.List(faults, faultSentences) }
 
 // faultForm changes the faults to what a form says. A button of the form may
 // turn all of them off.
 func (s *Simulator) faultForm(form url.Values) error {
-	patch := make(map[string]any)
-	for _, knob := range faultKnobs(Faults{}) {
-		text := strings.TrimSpace(form.Get(knob.Name))
-		if form.Has("off") {
-			text = ""
-		} else if _, there := form[knob.Name]; !there && knob.Input != "check" {
-			continue
-		}
-		switch knob.Input {
-		case "duration":
-			if text == "" {
-				text = "0s"
-			}
-			patch[knob.Name] = text
-		case "check":
-			patch[knob.Name] = text != ""
-		case "names":
-			patch[knob.Name] = strings.Fields(text)
-		case "shares":
-			shares := make(map[string]float64)
-			for line := range strings.Lines(text) {
-				words := strings.Fields(line)
-				if len(words) == 0 {
-					continue
-				}
-				share, err := strconv.ParseFloat(words[len(words)-1], 64)
-				if err != nil || len(words) != 2 || !(share >= 0 && share <= 1) {
-					return fmt.Errorf("%s: %q is not a topic and a share between 0 and 1", knob.Label, strings.TrimSpace(line))
-				}
-				shares[words[0]] = share
-			}
-			patch[knob.Name] = shares
-		default:
-			if text == "" {
-				text = "0"
-			}
-			if _, err := strconv.ParseFloat(text, 64); err != nil {
-				return fmt.Errorf("%s: %q is not a number", knob.Label, text)
-			}
-			patch[knob.Name] = json.Number(text)
-		}
-	}
-	body, err := json.Marshal(patch)
+	patch, err := knob.FormPatch(faultKnobs(Faults{}), form)
 	if err != nil {
-		return fmt.Errorf("faults: %w", err)
+		return err
 	}
-	_, err = s.patchFaults(body)
+	_, err = s.patchFaults(patch)
 	return err
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,7 +117,10 @@ func (s *Shop) EraseCustomer(customer int64) (time.Time, error) {
 }
 
 func (s *Shop) eraseAfter(wait time.Duration, customer int64) {
-	s.sim.hooks.errand(wait, func() { s.erase(customer) })
+	s.sim.hooks.errand(wait, false, func(context.Context) bool {
+		s.erase(customer)
+		return true
+	})
 }
 
 // erase does what EraseCustomer planned.

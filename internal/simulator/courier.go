@@ -160,7 +160,8 @@ type parcel struct {
 	kept      bool      // Its body is counted in courier.kept.
 	first     time.Time // Of the first try.
 	// task is what an errand is about, which carries nothing; nil for a webhook.
-	task func()
+	// It tells whether it was done, or stopped under way.
+	task func(context.Context) (done bool)
 	// awaited is true until the first try is over, for what Quiet waits for.
 	awaited bool
 }
@@ -354,11 +355,14 @@ func (c *courier) post(p *parcel, after time.Duration) {
 }
 
 // errand has a task done when some time has passed, in its turn among the
-// webhooks and by their clock.
-func (c *courier) errand(after time.Duration, task func()) {
+// webhooks and by their clock. Where awaited, Quiet waits for it.
+func (c *courier) errand(after time.Duration, awaited bool, task func(context.Context) (done bool)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.push(&parcel{due: c.sim.machine().Add(after), task: task, log: new(Delivery)})
+	if awaited {
+		c.awaited++
+	}
+	c.push(&parcel{due: c.sim.machine().Add(after), task: task, awaited: awaited, log: new(Delivery)})
 }
 
 // push queues a parcel; mu is held.
@@ -375,8 +379,11 @@ func (c *courier) push(p *parcel) {
 // send tries a parcel once and decides what follows.
 func (c *courier) send(ctx context.Context, p *parcel) {
 	if p.task != nil {
-		p.task()
-		c.finish(p, true, func() {})
+		if p.task(ctx) {
+			c.finish(p, true, func() {})
+		} else { // Stopped under way: it is done again after a start.
+			c.finish(p, false, func() { c.push(p) })
+		}
 		return
 	}
 	if p.tries == 0 {

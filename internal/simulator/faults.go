@@ -1,17 +1,14 @@
 package simulator
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
+
+	"stockroom/internal/simulator/knob"
 )
 
 // Faults are what goes wrong on purpose. Shares are between 0 and 1 and are
@@ -69,20 +66,7 @@ type Faults struct {
 }
 
 // Duration is a time.Duration that JSON spells like "1.5s".
-type Duration time.Duration
-
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("duration %q: %w", text, err)
-	}
-	*d = Duration(parsed)
-	return nil
-}
+type Duration = knob.Duration
 
 // Faults returns the faults in force.
 func (s *Simulator) Faults() Faults {
@@ -102,23 +86,9 @@ func (s *Simulator) SetFaults(faults Faults) {
 func (s *Simulator) patchFaults(body []byte) (Faults, error) {
 	s.faultsMu.Lock()
 	defer s.faultsMu.Unlock()
-	changed := s.faults
-	// Replaced as a whole; decoding would write into what is in force.
-	changed.Lose, changed.Deny, changed.Null, changed.Unfiltered = nil, nil, nil, nil
-	if err := decodeStrictly(body, &changed); err != nil {
-		return Faults{}, fmt.Errorf("faults: %w; GET /_sim/faults/all names those there are", err)
-	}
-	if changed.Lose == nil {
-		changed.Lose = s.faults.Lose
-	}
-	if changed.Deny == nil {
-		changed.Deny = s.faults.Deny
-	}
-	if changed.Null == nil {
-		changed.Null = s.faults.Null
-	}
-	if changed.Unfiltered == nil {
-		changed.Unfiltered = s.faults.Unfiltered
+	changed, err := knob.Patch(s.faults, body)
+	if err != nil {
+		return Faults{}, fmt.Errorf("%w; GET /_sim/faults/all names those there are", err)
 	}
 	if err := changed.check(); err != nil {
 		return Faults{}, err
@@ -127,38 +97,12 @@ func (s *Simulator) patchFaults(body []byte) (Faults, error) {
 	return changed, nil
 }
 
-// decodeStrictly reads one JSON object that names nothing unknown.
-func decodeStrictly(body []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON object")
-	}
-	return nil
-}
-
 // check judges what a caller may have got wrong.
 func (f Faults) check() error {
-	values := reflect.ValueOf(f)
-	for i := range values.NumField() {
-		switch value := values.Field(i).Interface().(type) {
-		case float64:
-			if value < 0 || value > 1 {
-				return fmt.Errorf("faults: share %v is not between 0 and 1", value)
-			}
-		case Duration:
-			if value < 0 && values.Type().Field(i).Name != "Skew" {
-				return fmt.Errorf("faults: %s is below zero", time.Duration(value))
-			}
-		}
+	if err := knob.Check(f, "Skew"); err != nil {
+		return err
 	}
-	for topic, share := range f.Lose {
-		if share < 0 || share > 1 {
-			return fmt.Errorf("faults: share %v of %s is not between 0 and 1", share, topic)
-		}
+	for topic := range f.Lose {
 		if _, known := topics[topicEnum(topic)]; !known && topic != "*" && !slices.Contains(complianceTopics, topic) {
 			return fmt.Errorf("faults: lose %q: no such topic; write it like products/update", topic)
 		}

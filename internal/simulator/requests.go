@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stockroom/internal/simulator/graph"
+	"stockroom/internal/simulator/meta"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 	maxRequestText = 200  // Characters of a path or a name.
 )
 
-// Request is a request to one of Shopify's addresses, as it was answered. It
+// Request is a request to one of Shopify's or Meta's addresses, as it was answered. It
 // holds no header, no query of the address and no body: tokens and codes are there.
 type Request struct {
 	At        time.Time `json:"at"`
@@ -31,7 +32,12 @@ type Request struct {
 	Cost      *RequestCost `json:"cost,omitempty"`
 	Status    int          `json:"status"` // Zero where the connection was reset, or the caller was gone.
 	Throttled bool         `json:"throttled"`
-	Errors    []string     `json:"errors,omitempty"` // Codes of the GraphQL errors in the answer.
+	Errors    []string     `json:"errors,omitempty"` // Codes of the GraphQL errors in the answer; of Meta's code and subcode, like 190/460.
+
+	// Of requests to Meta.
+	Host       string   `json:"host,omitempty"` // Empty for Shopify's.
+	Page       string   `json:"page,omitempty"`
+	Parameters []string `json:"parameters,omitempty"` // Their names alone.
 }
 
 // RequestCost is what a request cost of the app's budget.
@@ -106,7 +112,7 @@ func (o *observed) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // secretText is what tokens look like: somebody may put one where it does not belong.
-var secretText = regexp.MustCompile(`(?i)shp[a-z]{2}_[0-9a-z]+`)
+var secretText = regexp.MustCompile(`(?i)shp[a-z]{2}_[0-9a-z]+|\bEAA[0-9A-Za-z]{20,}`)
 
 // shorten makes a text of a caller's fit to be remembered.
 func shorten(text string) string {
@@ -114,6 +120,15 @@ func shorten(text string) string {
 		text = string(short[:maxRequestText]) + "…"
 	}
 	return secretText.ReplaceAllString(text, "(token)")
+}
+
+// NoteCall remembers of a call to Meta what may be known of it.
+func (o *observed) NoteCall(note meta.Note) {
+	o.request.ID, o.request.Operation, o.request.Page = note.Trace, note.Call, note.Page
+	o.request.Host, o.request.Errors = meta.GraphHost, note.Errors
+	for _, name := range note.Parameters {
+		o.request.Parameters = append(o.request.Parameters, shorten(name))
+	}
 }
 
 // operationName is the name that a query gives its operation, where it has one alone.

@@ -34,6 +34,7 @@ func (s *Simulator) Reset() error {
 		}
 	}
 	s.hooks.clear()
+	s.meta.Reset()
 	s.requestLog.clear()
 	var err error
 	s.unlessStopped(func() {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stockroom/internal/simulator/graph"
+	"stockroom/internal/simulator/wire"
 )
 
 // Query answers one call of the Admin API. The shop stays as it is for the whole
@@ -24,7 +25,7 @@ func (s *Shop) Query(ctx context.Context, access Access, request graph.Request) 
 	q := s.query(access)
 	result := q.execute(ctx, op)
 	if q.paged {
-		pause(ctx, time.Duration(s.sim.Faults().SlowPages))
+		wire.Pause(ctx, time.Duration(s.sim.Faults().SlowPages))
 	}
 	return op.Settle(result, access.Bucket)
 }

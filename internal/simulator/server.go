@@ -3,7 +3,6 @@ package simulator
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"stockroom/internal/simulator/graph"
+	"stockroom/internal/simulator/wire"
 )
 
 // maxQueryBytes bounds a request's body.
@@ -45,6 +45,12 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		s.control(w, r, rest)
+		return
+	}
+	if side := metaSide(r); side != nil {
+		seen := &observed{ResponseWriter: w, log: &s.requestLog, request: Request{At: s.Now().UTC(), Method: shorten(r.Method), Path: shorten(path)}}
+		defer seen.answered(0)
+		side(s.meta, seen, r)
 		return
 	}
 	id := s.requestID()
@@ -271,7 +277,7 @@ func (s *Simulator) refusedByFault(w http.ResponseWriter, r *http.Request, fate 
 	if fate.chancy("Timeout", faults.Timeout) {
 		slow = gatewayTimeout
 	}
-	if !pause(r.Context(), min(slow, gatewayTimeout)) {
+	if !wire.Pause(r.Context(), min(slow, gatewayTimeout)) {
 		return true // The caller is gone.
 	}
 	switch {
@@ -280,7 +286,7 @@ func (s *Simulator) refusedByFault(w http.ResponseWriter, r *http.Request, fate 
 	case fate.chancy("ServerError", faults.ServerError):
 		http.Error(w, "Bad Gateway", http.StatusBadGateway)
 	case fate.chancy("Reset", faults.Reset):
-		reset(w)
+		wire.Reset(w)
 	default:
 		return false
 	}
@@ -293,7 +299,7 @@ func (s *Simulator) lostByFault(w http.ResponseWriter, fate fate) bool {
 		return false
 	}
 	if fate.chancy("by a reset", 0.5) {
-		reset(w)
+		wire.Reset(w)
 	}
 	http.Error(w, "Bad Gateway", http.StatusBadGateway)
 	return true
@@ -309,36 +315,6 @@ func internalError(request string) graph.Response {
 
 // asked tells whether a header that is a switch is on.
 func asked(r *http.Request, header string) bool { return r.Header.Get(header) == "1" }
-
-// reset ends a request as a broken network does, and does not return.
-func reset(w http.ResponseWriter) {
-	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-		inner := conn
-		if secure, ok := conn.(*tls.Conn); ok {
-			inner = secure.NetConn()
-		}
-		if tcp, ok := inner.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // So that closing resets; elsewhere the connection just ends.
-		}
-		_ = inner.Close()
-	}
-	panic(http.ErrAbortHandler) // Resets the stream where HTTP/2 lets nobody hijack.
-}
-
-// pause waits, or tells that the caller is gone.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
 
 // control answers what is the simulator's own, beside the page:
 //
@@ -371,6 +347,10 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			writeJSON(w, http.StatusUnsupportedMediaType, map[string]string{"error": "send application/json"})
 			return
 		}
+	}
+	if rest, ok := strings.CutPrefix(path, "meta/"); ok {
+		s.meta.Control(w, r, rest)
+		return
 	}
 	parts := strings.Split(path, "/")
 	var shop *Shop

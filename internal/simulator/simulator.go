@@ -16,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"stockroom/internal/simulator/meta"
 )
 
 // Config is what a simulator is made from. The zero value works.
@@ -49,6 +51,8 @@ type Config struct {
 	// BulkDir keeps the files of bulk operations. Default: a folder that is made
 	// when there is one and removed by Stop.
 	BulkDir string
+	// Meta is the other platform, where people connect Pages.
+	Meta meta.Config
 }
 
 const (
@@ -62,6 +66,7 @@ type Simulator struct {
 	config Config
 	log    *slog.Logger
 	hooks  *courier
+	meta   *meta.Meta
 
 	clock   clock
 	handSet bool // The clock was given and may be set by hand: waits look at it now and then.
@@ -91,6 +96,7 @@ type Simulator struct {
 	secret   *rand.Rand // Makes tokens, codes and ids of deliveries.
 	// What secret draws from.
 	secretSource *rand.PCG
+	metaSecret   *rand.Rand // Makes what Meta gives out; nil before the first.
 }
 
 // New makes a simulator without shops.
@@ -128,6 +134,10 @@ func New(config Config) *Simulator {
 		s.apps[app.ClientID] = &app
 	}
 	s.hooks = newCourier(s)
+	if config.Meta.Log == nil {
+		config.Meta.Log = config.Log
+	}
+	s.meta = meta.New(config.Meta, metaWorld{s})
 	return s
 }
 
@@ -155,6 +165,7 @@ func (s *Simulator) Stop() {
 		}
 	}
 	s.hooks.stop()
+	s.meta.Close()
 }
 
 // unlessStopped sets something going that Stop will end.
@@ -265,7 +276,7 @@ func (s *Shop) newID(kind string) int64 {
 func (s *Simulator) drawSecretsFrom(source *rand.PCG) {
 	s.secretMu.Lock()
 	defer s.secretMu.Unlock()
-	s.secretSource, s.secret = source, rand.New(source)
+	s.secretSource, s.secret, s.metaSecret = source, rand.New(source), nil
 }
 
 // newSecrets is where that stream begins.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"stockroom/internal/simulator/wire"
 )
 
 const (
@@ -179,7 +181,7 @@ func (s *Simulator) live(ctx context.Context, over chan<- struct{}, rate float64
 		if s.handSet {
 			wait = min(trafficGlance, wait)
 		}
-		if !pause(ctx, wait) {
+		if !wire.Pause(ctx, wait) {
 			return
 		}
 	}

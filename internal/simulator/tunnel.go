@@ -5,17 +5,19 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"stockroom/internal/simulator/meta"
 )
 
 // tunnel answers CONNECT: a client that takes a proxy from its environment
 // reaches https://{shop} through the simulator without a line changed. The
-// tunnel leads back to where it began, and for shops only: the simulator is
-// not a way to elsewhere.
+// tunnel leads back to where it began, and for what is simulated only: the
+// simulator is not a way to elsewhere.
 func (s *Simulator) tunnel(w http.ResponseWriter, r *http.Request) {
 	host, port, err := net.SplitHostPort(r.Host)
 	switch {
-	case err != nil || port != "443" || s.Shop(host) == nil:
-		http.Error(w, "The simulator leads to its shops, at port 443, and nowhere else.", http.StatusForbidden)
+	case err != nil || port != "443" || s.Shop(host) == nil && host != meta.GraphHost && host != meta.DialogHost:
+		http.Error(w, "The simulator leads to its shops and to Meta, at port 443, and nowhere else.", http.StatusForbidden)
 		return
 	case r.TLS == nil:
 		http.Error(w, "The simulator speaks no TLS here: start it with --tls.", http.StatusNotImplemented)
