@@ -66,6 +66,10 @@ func newFacebook(t *testing.T, configure func(*simulator.Config)) *facebook {
 			io.WriteString(w, r.URL.Query().Get("hub.challenge"))
 			return
 		}
+		if r.Method == http.MethodGet { // The page about a deletion.
+			io.WriteString(w, "All of it is deleted.")
+			return
+		}
 		raw, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Errorf("read what came: %v", err)

@@ -348,8 +348,8 @@ func (s *Simulator) control(w http.ResponseWriter, r *http.Request, path string)
 			return
 		}
 	}
-	if rest, ok := strings.CutPrefix(path, "meta/"); ok {
-		s.meta.Control(w, r, rest)
+	if rest, ok := strings.CutPrefix(path+"/", "meta/"); ok {
+		s.meta.Control(w, r, strings.TrimSuffix(rest, "/"))
 		return
 	}
 	parts := strings.Split(path, "/")

@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -525,12 +524,4 @@ func (m *Meta) Alerts() []Alert {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.alerts)
-}
-
-// short cuts a text for a list.
-func short(text string, n int) string {
-	if r := []rune(text); len(r) > n {
-		return strings.TrimSpace(string(r[:n])) + "…"
-	}
-	return text
 }

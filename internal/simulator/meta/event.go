@@ -201,32 +201,34 @@ func (m *Meta) hears(app *App, page *Page, field string) bool {
 // emit tells every app that hears of it what happened in a thread; build makes
 // the event for an app, with false where the app is on standby. mu is held.
 func (m *Meta) emit(t *Thread, field string, build func(app *App, standby bool) event) {
-	page := m.pages[t.Page]
-	object, id := "page", page.ID
-	if t.Instagram {
-		object, id = "instagram", page.Instagram.ID
-		if page.Instagram.Closed {
-			return
-		}
+	for _, id := range sortedKeys(m.apps) {
+		m.emitTo(id, t, field, build)
+	}
+}
+
+// emitTo tells one app, if it hears of it; mu is held.
+func (m *Meta) emitTo(id string, t *Thread, field string, build func(app *App, standby bool) event) {
+	app, page := m.apps[id], m.pages[t.Page]
+	if !m.hears(app, page, field) || app.Development && !m.shoppers[t.Shopper].Role || t.Instagram && page.Instagram.Closed {
+		return
 	}
 	now := m.world.Now()
-	for _, appID := range sortedKeys(m.apps) {
-		app := m.apps[appID]
-		if !m.hears(app, page, field) || app.Development && !m.shoppers[t.Shopper].Role {
-			continue
-		}
-		owner := t.owner(now)
-		standby := owner != "" && owner != app.ID && field != "messaging_handovers"
-		if standby && !m.hears(app, page, "standby") {
-			continue
-		}
-		e := build(app, standby)
-		if e.Timestamp == nil {
-			e.Timestamp = milliseconds(now)
-		}
-		if m.chance(m.Faults().TextTimes, "text_times", t.PSID, strconv.FormatInt(now.UnixNano(), 10)) {
-			e.Timestamp = fmt.Sprint(e.Timestamp)
-		}
-		m.tell(update{App: app.ID, Object: object, ID: id, Page: page.ID, Field: field, At: now, Event: marshal(e), Standby: standby})
+	owner := t.owner(now)
+	standby := owner != "" && owner != app.ID && field != "messaging_handovers"
+	if standby && !m.hears(app, page, "standby") {
+		return
 	}
+	u := update{App: app.ID, Object: "page", ID: page.ID, Page: page.ID, Field: field, At: now, Standby: standby}
+	if t.Instagram {
+		u.Object, u.ID = "instagram", page.Instagram.ID
+	}
+	e := build(app, standby)
+	if e.Timestamp == nil {
+		e.Timestamp = milliseconds(now)
+	}
+	if m.chance(m.Faults().TextTimes, "text_times", t.PSID, strconv.FormatInt(now.UnixNano(), 10)) {
+		e.Timestamp = fmt.Sprint(e.Timestamp)
+	}
+	u.Event = marshal(e)
+	m.tell(u)
 }

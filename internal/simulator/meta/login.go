@@ -2,7 +2,6 @@ package meta
 
 import (
 	"crypto/hmac"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -495,18 +493,3 @@ func private(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsUnspecified()) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".local")
 }
-
-// fieldText is a value that may come as a number or as a text.
-func fieldText(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text
-	}
-	var number json.Number
-	if json.Unmarshal(raw, &number) == nil {
-		return number.String()
-	}
-	return ""
-}
-
-var _ = strconv.Itoa

@@ -84,15 +84,15 @@ type AppSubscription struct {
 
 // PageSpec says how a Page is made.
 type PageSpec struct {
-	Name string
+	Name string `json:"name"`
 	// Owner is the name of a person who has Tasks on it; she is made where there is none of that name.
-	Owner string
-	Tasks []string // Default: all there are.
+	Owner string   `json:"owner"`
+	Tasks []string `json:"tasks"` // Default: all there are.
 	// Business is a Page of a business portfolio: without business_management
 	// it is not listed.
-	Business bool
+	Business bool `json:"business"`
 	// Instagram is the name of the professional account that is linked to it. Empty is none.
-	Instagram string
+	Instagram string `json:"instagram"`
 }
 
 const (
@@ -128,7 +128,7 @@ type Meta struct {
 	sentBytes  int         // Of bodies that are remembered.
 	failing    map[failKey]*failure
 	alerts     []Alert
-	callbacks  []Callback
+	callbacks  []*Callback
 	waiting    map[string][]update // Updates that wait to be sent together, by app.
 }
 

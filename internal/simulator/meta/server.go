@@ -411,6 +411,16 @@ func (c *call) route() (do func() (any, *graphError), token bool) {
 		return is("subscriptions", c.subscriptions, "GET", "POST", "DELETE")
 	case "subscribed_apps":
 		return is("subscribed_apps", c.subscribedApps, "GET", "POST", "DELETE")
+	case "messages":
+		return is("messages", c.send, "POST")
+	case "messenger_profile":
+		return is("messenger_profile", c.messengerProfile, "GET", "POST", "DELETE")
+	case "conversations":
+		return is("conversations", c.conversations, "GET")
+	case "thread_owner":
+		return is("thread", c.threadOwner, "GET")
+	case "pass_thread_control", "take_thread_control", "request_thread_control", "release_thread_control", "extend_thread_control":
+		return is("thread", c.threadControl, "POST")
 	}
 	return nil, false
 }
