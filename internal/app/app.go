@@ -22,6 +22,8 @@ import (
 	"stockroom/internal/apply"
 	"stockroom/internal/config"
 	"stockroom/internal/connect"
+	"stockroom/internal/dashboard"
+	"stockroom/internal/facebook"
 	"stockroom/internal/inbox"
 	"stockroom/internal/jobs"
 	"stockroom/internal/mirror"
@@ -63,6 +65,7 @@ type App struct {
 	Store   *store.Store
 	Query   *query.Reader
 	Connect *connect.Connector
+	Pages   *connect.Pages
 	Jobs    *jobs.Jobs
 	Poller  *reconcile.Poller
 
@@ -71,6 +74,7 @@ type App struct {
 	applier  *apply.Inbox
 	hydrator *reconcile.Hydrator
 	eraser   *connect.Eraser
+	board    *dashboard.Dashboard // Nil before the listener is there.
 	server   *http.Server
 	served   chan struct{} // Closed when the listener has ended.
 	failed   chan error
@@ -257,6 +261,12 @@ func (a *App) build(ctx context.Context) error {
 			ErasureAsked:      func() { a.eraser.Wake() },
 		},
 	})
+	fb := cfg.Facebook
+	a.Pages = a.Connect.Pages(connect.FacebookConfig{
+		AppID: fb.AppID, Secrets: fb.AppSecrets, RedirectURI: fb.RedirectURI, VerifyToken: fb.VerifyToken, ConfigID: fb.LoginConfigID,
+		GraphVersion: fb.GraphVersion, GraphURL: fb.GraphURL, DialogURL: fb.DialogURL, HTTP: a.HTTP,
+		SignedIn: func(r *http.Request) (bool, error) { return a.board.SignedIn(r) }, Changed: func() { a.inbox.Invalidate() },
+	})
 	a.eraser = a.Connect.Eraser(connect.EraserConfig{DropJobs: jobs.DropJobs, Owed: func() { a.hydrator.Wake() }, Idle: a.Idle})
 
 	if err := a.Connect.CheckKeys(ctx); err != nil {
@@ -271,12 +281,13 @@ func (a *App) build(ctx context.Context) error {
 	a.hydrator = reconcile.NewHydrator(reading)
 	a.Poller = reconcile.NewPoller(reading, a.hydrator)
 	a.applier = apply.NewInbox(apply.InboxConfig{
-		Store: a.Store, Open: a.open, Decode: decode, Control: a.Connect.Control, Private: private, Wrote: a.hydrator.Wake, Idle: a.Idle,
+		Store: a.Store, Open: a.open, Decode: decode, Control: a.control, Private: private, Wrote: a.hydrator.Wake, Idle: a.Idle,
 		Now: a.Now, Log: log.With("component", "apply"),
 	})
 	a.inbox = inbox.New(inbox.Config{
 		Store: a.Store, Secrets: a.Connect.AppSecrets, Seal: a.Connect.SealBody, Now: a.Now, Wake: a.applier.Wake, Log: log,
 		Known: func(topic string) bool { _, known := shopify.TopicNamed(topic); return known },
+		Pages: a.pagesInbox(),
 	})
 	a.Jobs, err = jobs.New(jobs.Config{
 		Store: a.Store, Poller: a.Poller, Tasks: map[string]func(context.Context, int64) (store.Task, error){
@@ -284,8 +295,8 @@ func (a *App) build(ctx context.Context) error {
 			store.TaskUndelete: (&reconcile.Undeleter{Config: reading}).Run,
 			store.TaskReplay:   a.applier.Replay,
 		},
-		Watcher:       &reconcile.Watcher{Config: reading, Queue: func(ctx context.Context, task store.Task) (store.Task, error) { return a.Jobs.QueueTask(ctx, task) }},
-		Upkeep:        a.Connect.Upkeep,
+		Watcher: &reconcile.Watcher{Config: reading, Queue: func(ctx context.Context, task store.Task) (store.Task, error) { return a.Jobs.QueueTask(ctx, task) }},
+		Upkeep:  a.Connect.Upkeep, Pages: a.Pages.Upkeep,
 		SweepInterval: cfg.SweepInterval, Work: cfg.Roles.Worker, Schedule: cfg.Roles.Scheduler,
 		PollSchedule: cfg.Poll.Schedule, PollZone: cfg.Poll.Zone, PollSpread: cfg.Poll.Spread,
 		RetentionDone: cfg.WebhookRetention, RetentionQuarantined: cfg.WebhookRetentionFailed, Now: a.Now, Log: riverLog(log),
@@ -318,9 +329,29 @@ func (a *App) open(ctx context.Context, d store.Delivery) (store.Delivery, bool,
 	return opened, err == nil, err
 }
 
+// control acts on webhooks that are no observations of a shop's goods.
+func (a *App) control(ctx context.Context, d store.Delivery) (bool, error) {
+	if d.Topic == store.TopicPage {
+		return a.Pages.Control(ctx, d)
+	}
+	return a.Connect.Control(ctx, d)
+}
+
+// pagesInbox is what Facebook's webhooks are recognised by; without an app there none is taken.
+func (a *App) pagesInbox() inbox.PagesConfig {
+	if !a.Pages.Enabled() {
+		return inbox.PagesConfig{}
+	}
+	return inbox.PagesConfig{Secrets: a.Pages.AppSecrets, Verify: a.Config.Facebook.VerifyToken}
+}
+
 // decode reads a webhook. Where the address did not prove whose it is, what it
 // names is read back rather than believed.
 func decode(d store.Delivery) (apply.Learned, error) {
+	if d.Topic == store.TopicPage {
+		_, err := facebook.Events(d.Body)
+		return apply.Learned{}, errors.Join(errors.New("it tells of a Page and cannot be acted on"), err)
+	}
 	delivery := shopify.Delivery{Topic: d.Topic, Body: d.Body, TriggeredAt: d.TriggeredAt, ReceivedAt: d.ReceivedAt}
 	if !d.Bound {
 		demands, err := shopify.DecodeClaim(delivery)
@@ -333,6 +364,9 @@ func decode(d store.Delivery) (apply.Learned, error) {
 // private tells topics that are about the app's standing at a shop, or people's
 // data, and not about its goods.
 func private(name string) bool {
+	if name == store.TopicPage {
+		return true
+	}
 	topic, known := shopify.TopicNamed(name)
 	return known && topic.Class != shopify.ClassData
 }

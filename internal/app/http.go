@@ -24,6 +24,10 @@ func (a *App) handler() (http.Handler, error) {
 	mux.Handle("/shopify/webhook/", hooks)
 	mux.Handle("/shopify/", pages)
 	mux.Handle("/connected", pages)
+	if a.Pages.Enabled() { // Elsewhere nothing is known of Facebook but why.
+		mux.Handle("/facebook/webhook", hooks)
+	}
+	mux.Handle("/facebook/", a.Pages.Handler())
 	rest := api.New(api.Config{Store: a.Store, Reader: a.Query, Now: a.Now, Log: a.Log, Version: Version(), CORSOrigins: a.Config.CORSOrigins})
 	for _, path := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/docs"} {
 		mux.Handle(path, rest)
@@ -32,6 +36,7 @@ func (a *App) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.board = board
 	mux.Handle("/admin/", board)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)

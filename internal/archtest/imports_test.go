@@ -38,9 +38,9 @@ var mayImport = map[string][]string{
 	"internal/store/storetest": {"internal/catalog", "internal/mirror", "internal/secret", "internal/store"},
 	"internal/catalog":         {"internal/mirror", "internal/store"},
 	"internal/apply":           {"internal/catalog", "internal/loop", "internal/mirror", "internal/store"},
-	"internal/inbox":           {"internal/mirror", "internal/secret", "internal/shopify", "internal/store"},
+	"internal/inbox":           {"internal/facebook", "internal/mirror", "internal/secret", "internal/shopify", "internal/store"},
 	"internal/reconcile":       {"internal/apply", "internal/loop", "internal/mirror", "internal/shopify", "internal/store"},
-	"internal/connect":         {"internal/loop", "internal/mirror", "internal/secret", "internal/shopify", "internal/store"},
+	"internal/connect":         {"internal/facebook", "internal/loop", "internal/mirror", "internal/secret", "internal/shopify", "internal/store"},
 	"internal/jobs":            {"internal/loop", "internal/mirror", "internal/reconcile", "internal/store"},
 
 	// The ways out. They take shops and keys from the store; all they say of a

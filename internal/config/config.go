@@ -102,7 +102,7 @@ type ShopToken struct {
 // Facebook is how the app is known to Meta.
 type Facebook struct {
 	AppID         string
-	AppSecret     secret.Secret
+	AppSecrets    []secret.Secret // Newest first: all verify, the first asks.
 	RedirectURI   string
 	VerifyToken   secret.Secret
 	LoginConfigID string // Empty: permissions are asked for by scope.

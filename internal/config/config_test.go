@@ -135,7 +135,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 		"SHOPIFY_SCOPES", "read_products, read_inventory,,read_products",
 		"SHOPIFY_API_VERSION", "2026-07",
 		"SHOPIFY_URL_TEMPLATE", "http://127.0.0.1:4010/{shop}/",
-		"FACEBOOK_APP_ID", "123", "FACEBOOK_APP_SECRET", "fbs", "FACEBOOK_VERIFY_TOKEN", "fbv",
+		"FACEBOOK_APP_ID", "123", "FACEBOOK_APP_SECRET", "fbs2, fbs", "FACEBOOK_VERIFY_TOKEN", "fbv",
 		"FACEBOOK_REDIRECT_URI", "https://stockroom.example/facebook/callback/",
 		"FACEBOOK_LOGIN_CONFIG_ID", "9", "FACEBOOK_GRAPH_VERSION", "v25.0",
 		"FACEBOOK_GRAPH_URL", "http://localhost:4011/", "FACEBOOK_DIALOG_URL", "http://[::1]:4011",
@@ -161,7 +161,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 		t.Errorf("ShopURL = %q", got)
 	}
 	if got, want := c.Facebook, (config.Facebook{
-		AppID: "123", AppSecret: secret.New("fbs"), VerifyToken: secret.New("fbv"), LoginConfigID: "9", GraphVersion: "v25.0",
+		AppID: "123", AppSecrets: []secret.Secret{secret.New("fbs2"), secret.New("fbs")}, VerifyToken: secret.New("fbv"), LoginConfigID: "9", GraphVersion: "v25.0",
 		RedirectURI: "https://stockroom.example/facebook/callback/", GraphURL: "http://localhost:4011", DialogURL: "http://[::1]:4011",
 	}); !reflect.DeepEqual(got, want) {
 		t.Errorf("Facebook %+v, want %+v", got, want)
@@ -447,7 +447,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	secrets := []string{"hunter2", key}
 	good := with("DATABASE_URL", "postgres://me:hunter2@h/db?password=hunter2", "SHOPIFY_API_SECRET", "hunter2,hunter2old", "ENCRYPTION_KEY", key,
 		"ADMIN_PASSWORD", "hunter2", "FACEBOOK_APP_ID", "1", "FACEBOOK_APP_SECRET", "hunter2", "FACEBOOK_VERIFY_TOKEN", "hunter2",
-		"FACEBOOK_REDIRECT_URI", "https://a.example/", "SHOPIFY_ACCESS_TOKEN_A", "hunter2", "SHOPIFY_ACCESS_TOKEN_B", "b-shop.myshopify.com=hunter2")
+		"FACEBOOK_REDIRECT_URI", "https://a.example/facebook/callback", "SHOPIFY_ACCESS_TOKEN_A", "hunter2", "SHOPIFY_ACCESS_TOKEN_B", "b-shop.myshopify.com=hunter2")
 	c, err := config.Load(config.Source{Environ: good}, config.NeedAll)
 	if err != nil {
 		t.Fatal(err)

@@ -149,16 +149,33 @@ func parseListen(c *Config, value string) error {
 	return nil
 }
 
-func parseAPISecrets(c *Config, value string) error {
-	c.Shopify.APISecrets = nil
-	for part := range strings.SplitSeq(value, ",") {
-		s := secret.New(strings.TrimSpace(part))
-		if s.Empty() {
-			// Whoever knows that a secret is empty can sign with it.
-			return errors.New("holds an empty secret: remove the comma too many")
+// secrets reads an app's secrets, newest first.
+func secrets(field func(*Config) *[]secret.Secret) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		var all []secret.Secret
+		for part := range strings.SplitSeq(value, ",") {
+			s := secret.New(strings.TrimSpace(part))
+			if s.Empty() {
+				// Whoever knows that a secret is empty can sign with it.
+				return errors.New("holds an empty secret: remove the comma too many")
+			}
+			all = append(all, s)
 		}
-		c.Shopify.APISecrets = append(c.Shopify.APISecrets, s)
+		*field(c) = all
+		return nil
 	}
+}
+
+// parseFacebookRedirect keeps the address letter by letter. Its end is known, so that
+// the addresses beside it are.
+func parseFacebookRedirect(c *Config, value string) error {
+	if err := checkAddress(value); err != nil {
+		return err
+	}
+	if strings.Contains(value, "?") || !strings.HasSuffix(strings.TrimSuffix(value, "/"), "/facebook/callback") {
+		return errors.New("must end in /facebook/callback, such as https://stockroom.example/facebook/callback")
+	}
+	c.Facebook.RedirectURI = value
 	return nil
 }
 

@@ -41,7 +41,7 @@ var Settings = []Setting{
 		Meaning: "The app's client id.",
 	},
 	{
-		Name: "SHOPIFY_API_SECRET", Unset: "required", Need: NeedShopify, Secret: true, parse: parseAPISecrets,
+		Name: "SHOPIFY_API_SECRET", Unset: "required", Need: NeedShopify, Secret: true, parse: secrets(func(c *Config) *[]secret.Secret { return &c.Shopify.APISecrets }),
 		Meaning: "The app's client secret. Several, separated by commas, newest first, while it is being changed: all verify webhooks, the first asks for tokens.",
 	},
 	{
@@ -69,16 +69,16 @@ var Settings = []Setting{
 		Meaning: "The access token of a shop connected by hand, imported at start: `domain=token`, or the bare token where the shop's domain is the name in lower case, a trailing `_myshopify_com` dropped, each `_` read as `-` (`SHOPIFY_ACCESS_TOKEN_MY_SHOP` is for my-shop.myshopify.com). As a name that ends in `_FILE` names a file, a shop whose own name does so needs the first form.",
 	},
 	{
-		Name: "FACEBOOK_APP_ID", Unset: "not used by this version", Need: NeedFacebook, parse: word(func(c *Config) *string { return &c.Facebook.AppID }),
+		Name: "FACEBOOK_APP_ID", Unset: "no Page can be connected", Need: NeedFacebook, parse: word(func(c *Config) *string { return &c.Facebook.AppID }),
 		Meaning: "The id of the app at Meta. Where it is set, the next three are required.",
 	},
 	{
-		Name: "FACEBOOK_APP_SECRET", Unset: "none", Need: NeedFacebook, Secret: true, parse: hidden(func(c *Config) *secret.Secret { return &c.Facebook.AppSecret }),
-		Meaning: "The app's secret.",
+		Name: "FACEBOOK_APP_SECRET", Unset: "none", Need: NeedFacebook, Secret: true, parse: secrets(func(c *Config) *[]secret.Secret { return &c.Facebook.AppSecrets }),
+		Meaning: "The app's secret at Meta. Several, separated by commas, newest first, while it is being changed: all verify webhooks, the first asks.",
 	},
 	{
-		Name: "FACEBOOK_REDIRECT_URI", Unset: "none", Need: NeedFacebook, parse: address(func(c *Config) *string { return &c.Facebook.RedirectURI }),
-		Meaning: "The public address of `/facebook/callback`, exactly as it is registered with the app. https, unless on this machine.",
+		Name: "FACEBOOK_REDIRECT_URI", Unset: "none", Need: NeedFacebook, parse: parseFacebookRedirect,
+		Meaning: "The public address of `/facebook/callback`, exactly as it is registered with the app. https, unless on this machine. Facebook's webhooks are asked for at `/facebook/webhook` beside it.",
 	},
 	{
 		Name: "FACEBOOK_VERIFY_TOKEN", Unset: "none", Need: NeedFacebook, Secret: true, parse: hidden(func(c *Config) *secret.Secret { return &c.Facebook.VerifyToken }),

@@ -105,9 +105,7 @@ type Connector struct {
 	sealersMu sync.Mutex
 	sealers   map[int64]*secret.Sealer // By shop: see vault.go.
 
-	secretsMu   sync.Mutex
-	secrets     []secret.Secret // See AppSecrets.
-	secretsRead time.Time
+	secrets *appSecrets
 }
 
 // shared is what all API clients of a shop have in common.
@@ -134,7 +132,9 @@ func New(config Config) *Connector {
 		config.Now = time.Now
 	}
 	config.Log = config.Log.With("component", "connect")
-	return &Connector{Config: config, shared: map[string]*shared{}, sealers: map[int64]*secret.Sealer{}}
+	c := &Connector{Config: config, shared: map[string]*shared{}, sealers: map[int64]*secret.Sealer{}}
+	c.secrets = &appSecrets{c: c, of: store.SecretsOfShopify, settings: config.Secrets, bound: appSecretSealedFor}
+	return c
 }
 
 // DefaultScopes are what the mirrored resources need.

@@ -176,6 +176,8 @@ func (e *Eraser) carryOut(ctx context.Context, r store.ErasureReceipt) (over boo
 		switch {
 		case r.State == store.ErasureScrubbing:
 			err = e.scrub(ctx, &r)
+		case len(r.Subjects.Pages) > 0:
+			err = e.erasePages(ctx, &r)
 		case r.State == store.ErasureErasing:
 			err = e.eraseShop(ctx, &r)
 		case r.Topic == "customers/redact":
@@ -321,6 +323,9 @@ func (e *Eraser) scrub(ctx context.Context, r *store.ErasureReceipt) error {
 	note := "all that was held of the shop is erased; a second look found none of it"
 	if r.Topic == "customers/redact" {
 		note = fmt.Sprintf("what %d orders may say of the customer is erased; a second look found none of it", len(r.Subjects.Orders))
+	}
+	if len(r.Subjects.Pages) > 0 {
+		note = fmt.Sprintf("all that was held of %d Facebook Pages is erased; a second look found none of it", len(r.Subjects.Pages))
 	}
 	return e.endNow(ctx, r, note)
 }

@@ -18,8 +18,9 @@ import (
 const installedWithin = 2 * time.Second
 
 // Uninstalled ends the shop's connection: its tokens and webhook key are erased,
-// and what is open for it is ended, in one transaction; the copy is kept. It asks Shopify nothing, since the
-// tokens are dead by then. One that was triggered before the present
+// and what is open for it is ended, in one transaction; the copy is kept. Its
+// Facebook Pages lose their tokens with it, and all else that they have soon
+// after. It asks Shopify nothing, since the tokens are dead by then. One that was triggered before the present
 // installation tells of an earlier one and changes nothing, nor does one that
 // is repeated or names a shop that never connected. Where both came about
 // together, as when a merchant installs again at once, the shop is asked.
@@ -46,9 +47,9 @@ func (c *Connector) uninstalled(ctx context.Context, shop store.Shop, triggeredA
 		c.Log.Info("uninstallation of an earlier installation is passed over", "shop", shop.Domain)
 		return nil
 	}
-	left := false
+	var left, withPages bool
 	err := c.Store.Update(ctx, func(tx *store.Tx) error {
-		left = false
+		left, withPages = false, false
 		now, err := tx.ShopByDomain(shop.Domain)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
@@ -64,8 +65,19 @@ func (c *Connector) uninstalled(ctx context.Context, shop store.Shop, triggeredA
 		if err := tx.EndWork(now.ID, "the shop has uninstalled the app", mirror.At(c.Now())); err != nil {
 			return err
 		}
+		pages, err := tx.LeaveFacebookPagesOf(now.ID)
+		if err != nil {
+			return err
+		}
+		withPages = len(pages) > 0
+		if err := c.leavePages(tx, now, pages, store.TopicPagesUninstalled, ""); err != nil {
+			return err
+		}
 		return c.end(tx, now, triggeredAt)
 	})
+	if err == nil && withPages && c.Events.ErasureAsked != nil {
+		c.Events.ErasureAsked()
+	}
 	if err == nil && left {
 		c.keysChanged()
 		c.Log.Info("shop uninstalled the app: its secrets are erased, its copy is kept", "shop", shop.Domain)

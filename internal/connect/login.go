@@ -87,7 +87,7 @@ func (c *Connector) login(w http.ResponseWriter, r *http.Request) *problem {
 	browser := secret.RandomToken(stateBytes)
 	state, err := c.sealState(loginState{
 		Nonce: secret.RandomToken(stateBytes), Domain: domain, Browser: secret.Hash(browser), Expires: mirror.At(c.Now().Add(loginLife)),
-	})
+	}, stateSealedFor)
 	if err != nil {
 		return broken("begin the login", domain, err)
 	}
@@ -113,7 +113,7 @@ func (c *Connector) callback(w http.ResponseWriter, r *http.Request) *problem {
 	if err := c.verifyQuery(query, shop, domain); err != nil {
 		return forged(domain, err)
 	}
-	if p := c.takeState(w, r, query.Get("state"), domain); p != nil {
+	if _, p := c.takeState(r, query.Get("state"), stateSealedFor, domain); p != nil {
 		return p
 	}
 	code := query.Get("code")
@@ -146,27 +146,28 @@ type loginState struct {
 	Domain  string         `json:"domain"`
 	Browser []byte         `json:"browser"` // Hash of the cookie that the browser was given.
 	Expires mirror.Instant `json:"expires"`
+	Link    string         `json:"link,omitempty"` // Of a Facebook login: the one-time link that began it.
 }
 
 // stateSealedFor is bound to a sealed state, so that nothing else that is sealed passes for one.
 var stateSealedFor = []byte("state of a login")
 
-func (c *Connector) sealState(s loginState) (string, error) {
+func (c *Connector) sealState(s loginState, sealedFor []byte) (string, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return "", err
 	}
-	sealed, err := c.Sealer.Seal(text, stateSealedFor)
+	sealed, err := c.Sealer.Seal(text, sealedFor)
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
 // openState reports false for what this program did not give out.
-func (c *Connector) openState(text string) (s loginState, ok bool) {
+func (c *Connector) openState(text string, sealedFor []byte) (s loginState, ok bool) {
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
 		return s, false
 	}
-	opened, err := c.Sealer.Open(sealed, stateSealedFor)
+	opened, err := c.Sealer.Open(sealed, sealedFor)
 	if err != nil || json.Unmarshal(opened, &s) != nil {
 		return loginState{}, false
 	}
@@ -176,22 +177,23 @@ func (c *Connector) openState(text string) (s loginState, ok bool) {
 // cookieOf names the cookie of one login, so that a browser may have several under way.
 func cookieOf(state string) string { return fmt.Sprintf("%s_%x", loginCookie, secret.Hash(state)[:8]) }
 
-// takeState uses the state up and checks that this browser, and this shop, began with it.
-func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, domain string) *problem {
+// takeState uses the state up and checks that this browser began with it, and for
+// the domain, where one came back.
+func (c *Connector) takeState(r *http.Request, state string, sealedFor []byte, domain string) (loginState, *problem) {
 	over := &problem{Status: http.StatusBadRequest, Title: "This login is over", Shop: domain, Again: true,
 		Text: "It was used before, or was begun more than ten minutes ago.", Fix: "Start the login again."}
-	begun, ok := c.openState(state)
+	begun, ok := c.openState(state, sealedFor)
 	if !ok || begun.Expires <= mirror.At(c.Now()) {
-		return over
+		return begun, over
 	}
 	cookie, err := r.Cookie(cookieOf(state))
 	if err != nil || subtle.ConstantTimeCompare(secret.Hash(cookie.Value), begun.Browser) != 1 {
-		return &problem{Status: http.StatusForbidden, Title: "This login was begun elsewhere", Shop: domain, Again: true,
+		return begun, &problem{Status: http.StatusForbidden, Title: "This login was begun elsewhere", Shop: domain, Again: true,
 			Text: "The browser did not bring back the cookie it was given, so the login may be somebody else's.",
 			Fix:  "Allow cookies for this site and start the login again, in this browser.", err: errors.New("login cookie is missing or another's")}
 	}
-	if begun.Domain != domain {
-		return &problem{Status: http.StatusForbidden, Title: "Another shop came back", Shop: domain, Again: true,
+	if domain != "" && begun.Domain != domain {
+		return begun, &problem{Status: http.StatusForbidden, Title: "Another shop came back", Shop: domain, Again: true,
 			Text: "The login was begun for another shop. Nothing was changed.", Fix: "Start the login again.",
 			err: fmt.Errorf("login was begun for %s", begun.Domain)}
 	}
@@ -204,12 +206,12 @@ func (c *Connector) takeState(w http.ResponseWriter, r *http.Request, state, dom
 		return err
 	})
 	if err != nil {
-		return broken("check the login", domain, err)
+		return begun, broken("check the login", domain, err)
 	}
 	if !fresh {
-		return over
+		return begun, over
 	}
-	return nil
+	return begun, nil
 }
 
 // admit gets a shop its first token, puts it on disk, and asks the shop who it
@@ -351,10 +353,15 @@ func (c *Connector) startSession(ctx context.Context, w http.ResponseWriter, dom
 // setCookie sets a cookie that no script reads and no other site sends along,
 // but for plain navigation, by which Shopify's redirect comes back.
 func (c *Connector) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
+	setCookie(w, name, value, life, c.RedirectURI)
+}
+
+// setCookie sets one for the site of a public address.
+func setCookie(w http.ResponseWriter, name, value string, life time.Duration, public string) {
 	cookie := &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		// The public address decides: behind a proxy this request is plain HTTP.
-		Secure: strings.HasPrefix(c.RedirectURI, "https://"),
+		Secure: strings.HasPrefix(public, "https://"),
 	}
 	if life == 0 {
 		cookie.MaxAge = -1

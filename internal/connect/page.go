@@ -27,7 +27,7 @@ var pages = template.Must(template.New("pages").Parse(pagesHTML))
 var contentPolicy = func() string {
 	sum := sha256.Sum256([]byte(pagesCSS))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		"'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }()
 
 // problem is a page that tells a person what happened and what to do.
@@ -37,7 +37,10 @@ type problem struct {
 	Text   string
 	Fix    string
 	Shop   string // Empty where no valid domain is known.
-	Again  bool   // Offer to start the login again.
+	Again  bool   // Offer to start the login at Shopify again.
+	Link   string // Or to go on here, with
+	Offer  string // these words.
+	List   []string
 
 	err error // For the log; nil for what is no more than a person's slip.
 }

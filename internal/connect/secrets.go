@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"stockroom/internal/mirror"
@@ -22,10 +23,16 @@ var bindings = map[string]func(store.SealedValue) []byte{
 	"shops.webhook_key":        func(v store.SealedValue) []byte { return boundTo(v.Name, columnKey) },
 	"shop_keys.sealed":         func(v store.SealedValue) []byte { return boundTo(v.Name, columnShopKey) },
 	"app_secrets.sealed":       func(store.SealedValue) []byte { return appSecretSealedFor },
+	"facebook_pages.token":     func(v store.SealedValue) []byte { return boundToPage(v.Name) },
+	"facebook_logins.sealed":   func(v store.SealedValue) []byte { return boundToLogin(v.Name) },
+	"facebook_secrets.sealed":  func(store.SealedValue) []byte { return facebookSecretSealedFor },
 }
 
-// appSecretSealedFor is bound to a sealed secret of the app.
-var appSecretSealedFor = []byte("a secret of the app")
+// What sealed secrets of the app are bound to, by platform.
+var (
+	appSecretSealedFor      = []byte("a secret of the app")
+	facebookSecretSealedFor = []byte("a secret of the app at Facebook")
+)
 
 // errOtherKey says that all is sealed by another key than this process seals by.
 var errOtherKey = errors.New("the encryption key was changed")
@@ -218,34 +225,45 @@ func (c *Connector) RotateKeyFile(ctx context.Context, path string) (n int, err 
 // secretsFor is how long the app's secrets are believed to be as they were read.
 const secretsFor = 5 * time.Second
 
-// AppSecrets are the app's secrets, newest first: those that were added while
-// the service ran, then those of the settings. All verify, the first asks. One
-// that is in the settings too has its place there.
-func (c *Connector) AppSecrets() []secret.Secret {
-	c.secretsMu.Lock()
-	defer c.secretsMu.Unlock()
-	if c.secretsRead != (time.Time{}) && time.Since(c.secretsRead) < secretsFor {
-		return c.secrets
-	}
-	added, err := c.addedSecrets()
-	if err != nil {
-		// The ones known go on: a wrong answer is worse than a late one.
-		c.Log.Error("the app's secrets could not be read", "error", err)
-		if c.secrets == nil {
-			return c.Secrets
-		}
-		return c.secrets
-	}
-	c.secrets, c.secretsRead = slices.Concat(added, c.Secrets), time.Now()
-	return c.secrets
+// appSecrets are an app's secrets at one platform, newest first: those that were
+// added while the service ran, then those of the settings. One that is in the
+// settings too has its place there.
+type appSecrets struct {
+	c        *Connector
+	of       store.SecretsOf
+	settings []secret.Secret
+	bound    []byte
+
+	mu    sync.Mutex
+	known []secret.Secret
+	read  time.Time
 }
 
-func (c *Connector) addedSecrets() ([]secret.Secret, error) {
+func (a *appSecrets) all() []secret.Secret {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.read != (time.Time{}) && time.Since(a.read) < secretsFor {
+		return a.known
+	}
+	added, err := a.added()
+	if err != nil {
+		// The ones known go on: a wrong answer is worse than a late one.
+		a.c.Log.Error("the app's secrets could not be read", "error", err)
+		if a.known == nil {
+			return a.settings
+		}
+		return a.known
+	}
+	a.known, a.read = slices.Concat(added, a.settings), time.Now()
+	return a.known
+}
+
+func (a *appSecrets) added() ([]secret.Secret, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), secretsFor)
 	defer cancel()
 	var sealed [][]byte
-	err := c.Store.View(ctx, func(tx *store.Tx) (err error) {
-		sealed, err = tx.AppSecrets()
+	err := a.c.Store.View(ctx, func(tx *store.Tx) (err error) {
+		sealed, err = tx.AppSecrets(a.of)
 		return err
 	})
 	if err != nil {
@@ -253,38 +271,46 @@ func (c *Connector) addedSecrets() ([]secret.Secret, error) {
 	}
 	var added []secret.Secret
 	for _, s := range sealed {
-		text, err := c.Sealer.Open(s, appSecretSealedFor)
+		text, err := a.c.Sealer.Open(s, a.bound)
 		if err != nil {
 			return nil, fmt.Errorf("open a secret of the app: %w", err)
 		}
 		one := secret.New(string(text))
-		if !slices.ContainsFunc(slices.Concat(added, c.Secrets), one.Equal) {
+		if !slices.ContainsFunc(slices.Concat(added, a.settings), one.Equal) {
 			added = append(added, one)
 		}
 	}
 	return added, nil
 }
 
-// AddAppSecret makes a secret the app's newest, for this process and for a
-// service that runs: webhooks that it signed are taken, and tokens are asked for by it.
-func (c *Connector) AddAppSecret(ctx context.Context, s secret.Secret) error {
-	if slices.ContainsFunc(c.AppSecrets(), s.Equal) {
+func (a *appSecrets) add(ctx context.Context, s secret.Secret) error {
+	if slices.ContainsFunc(a.all(), s.Equal) {
 		return nil
 	}
-	err := c.updateSealed(ctx, func(tx *store.Tx) error {
-		sealed, err := c.Sealer.Seal([]byte(s.Reveal()), appSecretSealedFor)
+	err := a.c.updateSealed(ctx, func(tx *store.Tx) error {
+		sealed, err := a.c.Sealer.Seal([]byte(s.Reveal()), a.bound)
 		if err != nil {
 			return err
 		}
-		return tx.AddAppSecret(sealed, mirror.At(c.Now()))
+		return tx.AddAppSecret(a.of, sealed, mirror.At(a.c.Now()))
 	})
 	if err != nil {
 		return fmt.Errorf("keep a new secret of the app: %w", err)
 	}
-	c.secretsMu.Lock()
-	defer c.secretsMu.Unlock()
-	c.secretsRead = time.Time{}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.read = time.Time{}
 	return nil
+}
+
+// AppSecrets are the app's secrets at Shopify, newest first. All verify, the
+// first asks.
+func (c *Connector) AppSecrets() []secret.Secret { return c.secrets.all() }
+
+// AddAppSecret makes a secret the app's newest, for this process and for a
+// service that runs: webhooks that it signed are taken, and tokens are asked for by it.
+func (c *Connector) AddAppSecret(ctx context.Context, s secret.Secret) error {
+	return c.secrets.add(ctx, s)
 }
 
 // ByOlderSecret lists the connected shops whose tokens were got by another secret of

@@ -22,15 +22,11 @@ const columnShopKey = "shop_key"
 // SealBody seals the body of a delivery that may name customers, and says so in
 // it. Others are left as they are. The shop's key is on disk before its first use.
 func (c *Connector) SealBody(ctx context.Context, d *store.Delivery) error {
-	if topic, known := shopify.TopicNamed(d.Topic); !known || !topic.Protected || d.Sealed {
+	topic, known := shopify.TopicNamed(d.Topic)
+	if d.Sealed || d.Topic != store.TopicPage && (!known || !topic.Protected) {
 		return nil
 	}
-	sealer, err := c.shopSealer(ctx, d.ShopID)
-	if errors.Is(err, store.ErrNotFound) {
-		if err = c.makeShopKey(ctx, d.ShopID); err == nil {
-			sealer, err = c.shopSealer(ctx, d.ShopID)
-		}
-	}
+	sealer, err := c.sealerOf(ctx, d.ShopID)
 	if err != nil {
 		return fmt.Errorf("seal a webhook of shop %d: %w", d.ShopID, err)
 	}
@@ -39,6 +35,17 @@ func (c *Connector) SealBody(ctx context.Context, d *store.Delivery) error {
 	}
 	d.Sealed = true
 	return nil
+}
+
+// sealerOf seals by a shop's own key, which is made where it has none yet.
+func (c *Connector) sealerOf(ctx context.Context, shop int64) (*secret.Sealer, error) {
+	sealer, err := c.shopSealer(ctx, shop)
+	if errors.Is(err, store.ErrNotFound) {
+		if err = c.makeShopKey(ctx, shop); err == nil {
+			sealer, err = c.shopSealer(ctx, shop)
+		}
+	}
+	return sealer, err
 }
 
 // OpenBody gives a stored delivery with its body in the clear. Where the key is

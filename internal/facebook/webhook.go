@@ -144,6 +144,17 @@ func unknown(entry Entry, raw json.RawMessage) Event {
 	return e
 }
 
+// Body writes the event as a webhook's body of its own, which Events reads again.
+func (e Event) Body() []byte {
+	where := "messaging"
+	if e.Standby {
+		where = "standby"
+	}
+	id, _ := json.Marshal(e.Page) // A string: it cannot fail.
+	raw := bytes.Join([][]byte{[]byte(`{"id":`), id, []byte(`,"` + where + `":[`), e.Raw, []byte(`]}`)}, nil)
+	return Entry{Object: e.Object, ID: e.Page, Raw: raw}.Body()
+}
+
 type party struct {
 	ID text `json:"id"`
 }

@@ -44,16 +44,21 @@ const (
 // Handler serves POST /shopify/webhook/{key}/{topic...}, the address of
 // subscriptions made through the API, where key and path prove shop and topic;
 // and POST /shopify/webhook, that of subscriptions in the app's own
-// configuration, where the headers only claim them.
+// configuration, where the headers only claim them; and /facebook/webhook, where
+// what the body says of each Page is stored as a delivery of its own.
 func (in *Inbox) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /shopify/webhook/{key}/{topic...}", in.serveBound)
 	mux.HandleFunc("POST /shopify/webhook", in.servePlain)
+	if in.Pages.Secrets != nil {
+		mux.HandleFunc("GET /facebook/webhook", in.verifyPages)
+		mux.HandleFunc("POST /facebook/webhook", in.servePages)
+	}
 	return mux
 }
 
 func (in *Inbox) serveBound(w http.ResponseWriter, r *http.Request) {
-	body, ok := in.genuine(w, r)
+	body, ok := in.genuine(w, r, in.byShopify(r))
 	if !ok {
 		return
 	}
@@ -86,7 +91,7 @@ func (in *Inbox) serveBound(w http.ResponseWriter, r *http.Request) {
 }
 
 func (in *Inbox) servePlain(w http.ResponseWriter, r *http.Request) {
-	body, ok := in.genuine(w, r)
+	body, ok := in.genuine(w, r, in.byShopify(r))
 	if !ok {
 		return
 	}
@@ -127,8 +132,23 @@ func (in *Inbox) acknowledge(w http.ResponseWriter, r *http.Request, topic strin
 	}})
 }
 
+// signer tells by whom a request claims to be signed.
+type signer struct {
+	signed func(body []byte) bool
+	claims store.Rejection // What is noted of a wrong signature.
+}
+
+func (in *Inbox) byShopify(r *http.Request) signer {
+	return signer{
+		signed: func(body []byte) bool {
+			return shopify.VerifyWebhook(body, r.Header.Get(headerSignature), in.Secrets())
+		},
+		claims: store.Rejection{Shop: claim(r, headerShop), Topic: claim(r, headerTopic), WebhookID: claim(r, headerWebhookID)},
+	}
+}
+
 // genuine reads the body and checks its signature. When ok is false it has answered.
-func (in *Inbox) genuine(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
+func (in *Inbox) genuine(w http.ResponseWriter, r *http.Request, by signer) (body []byte, ok bool) {
 	if r.ContentLength > MaxBody {
 		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
 		return nil, false
@@ -151,11 +171,11 @@ func (in *Inbox) genuine(w http.ResponseWriter, r *http.Request) (body []byte, o
 		return nil, false
 	}
 	body = buffer.Bytes()
-	if !shopify.VerifyWebhook(body, r.Header.Get(headerSignature), in.Secrets()) {
+	if !by.signed(body) {
 		digest := sha256.Sum256(body)
-		in.reject(store.Rejection{
-			At: mirror.At(in.Now()), Shop: claim(r, headerShop), Topic: claim(r, headerTopic), WebhookID: claim(r, headerWebhookID), Digest: digest[:],
-		})
+		note := by.claims
+		note.At, note.Digest = mirror.At(in.Now()), digest[:]
+		in.reject(note)
 		http.Error(w, "the signature is wrong", http.StatusUnauthorized)
 		return nil, false
 	}
@@ -216,7 +236,7 @@ func (in *Inbox) accept(w http.ResponseWriter, r *http.Request, shop cached, top
 		in.unavailable(w, "seal a webhook", err)
 		return
 	}
-	in.finish(w, r, item{delivery: &delivery})
+	in.finish(w, r, item{deliveries: []store.Delivery{delivery}})
 }
 
 // finish waits until the item is on disk, and answers.

@@ -68,6 +68,9 @@ type Config struct {
 	// Secrets are the app's secrets in use. A delivery is genuine under any of
 	// them: Shopify signs by the oldest that is not revoked.
 	Secrets func() []secret.Secret
+	// Pages are Facebook's side: what its app signs and verifies by. Without secrets
+	// nothing of Facebook's is taken.
+	Pages PagesConfig
 	// Known tells whether a topic means anything to this program. A signed
 	// delivery of another topic is kept in quarantine.
 	Known func(topic string) bool
@@ -79,6 +82,12 @@ type Config struct {
 	// Wake is called after deliveries were stored. It must not block. Default: nothing.
 	Wake func()
 	Log  *slog.Logger
+}
+
+// PagesConfig is what Facebook's webhooks are recognised by.
+type PagesConfig struct {
+	Secrets func() []secret.Secret // The app's secrets in use at Facebook. Nil: none.
+	Verify  secret.Secret          // The verify token.
 }
 
 // Inbox receives webhooks. Its methods may be called from any goroutine.
@@ -101,7 +110,7 @@ type Inbox struct {
 	cache   map[string]cached
 
 	stats struct {
-		stored, batches, quarantined, rejected, unnoted, mismatched, unavailable atomic.Int64
+		stored, batches, quarantined, rejected, unnoted, mismatched, unavailable, strangers atomic.Int64
 	}
 }
 
@@ -114,20 +123,22 @@ type Stats struct {
 	Unnoted     int64 // Of Rejected: those that were only counted.
 	Mismatched  int64 // Headers that contradicted the address.
 	Unavailable int64 // Answers of 503.
+	Strangers   int64 // What Facebook told of Pages that are not connected.
 }
 
-// item waits for the next commit. Exactly one of delivery and receipt is set.
+// item waits for the next commit: the deliveries of one request, which are stored
+// together or not at all, or a receipt.
 type item struct {
-	delivery *store.Delivery
-	receipt  *store.Receipt
-	done     chan error // Has room for the one result, so that no one has to wait for it.
+	deliveries []store.Delivery
+	receipt    *store.Receipt
+	done       chan error // Has room for the one result, so that no one has to wait for it.
 }
 
-func (i item) size() int64 {
-	if i.delivery == nil {
-		return 0
+func (i item) size() (bytes int64) {
+	for _, d := range i.deliveries {
+		bytes += int64(len(d.Body))
 	}
-	return int64(len(i.delivery.Body))
+	return bytes
 }
 
 // New makes an inbox. Start it before it serves.
@@ -177,6 +188,7 @@ func (in *Inbox) Stats() Stats {
 	return Stats{
 		Stored: s.stored.Load(), Batches: s.batches.Load(), Quarantined: s.quarantined.Load(), Rejected: s.rejected.Load(),
 		Unnoted: s.unnoted.Load(), Mismatched: s.mismatched.Load(), Unavailable: s.unavailable.Load(),
+		Strangers: s.strangers.Load(),
 	}
 }
 
@@ -249,9 +261,9 @@ func (in *Inbox) commit(batch []item) error {
 	deliveries := make([]store.Delivery, 0, len(batch))
 	quarantined := int64(0)
 	for _, i := range batch {
-		if i.delivery != nil {
-			deliveries = append(deliveries, *i.delivery)
-			if i.delivery.State == store.DeliveryQuarantined {
+		for _, d := range i.deliveries {
+			deliveries = append(deliveries, d)
+			if d.State == store.DeliveryQuarantined {
 				quarantined++
 			}
 		}
@@ -344,9 +356,10 @@ func (in *Inbox) noteRejections() {
 	}
 }
 
-// cached is what the inbox needs of a shop.
+// cached is what the inbox needs of a shop, and of a Page that is tied to it.
 type cached struct {
 	id        int64
+	page      int64 // The Page's row; zero where a shop was looked for.
 	domain    string
 	installed bool
 	offset    time.Duration // Shopify's clock less this machine's.
@@ -361,9 +374,18 @@ func (in *Inbox) Invalidate() {
 	clear(in.cache)
 }
 
-// shop finds a shop by find, remembering it under key for a while. Shops that
-// are not found are not remembered, so the cache is never larger than the shops are many.
+// shop finds a shop by find, as look does.
 func (in *Inbox) shop(ctx context.Context, key string, find func(*store.Tx) (store.Shop, error)) (cached, error) {
+	return in.look(ctx, key, func(tx *store.Tx) (store.Shop, int64, error) {
+		shop, err := find(tx)
+		return shop, 0, err
+	})
+}
+
+// look finds a shop, and its Page where one is looked for, remembering it under key
+// for a while. What is not found is not remembered, so the cache is never larger
+// than shops and Pages are many.
+func (in *Inbox) look(ctx context.Context, key string, find func(*store.Tx) (store.Shop, int64, error)) (cached, error) {
 	now := in.Now()
 	in.cacheMu.Lock()
 	known, ok := in.cache[key]
@@ -372,15 +394,16 @@ func (in *Inbox) shop(ctx context.Context, key string, find func(*store.Tx) (sto
 		return known, nil
 	}
 	var found store.Shop
+	var page int64
 	err := in.Store.View(ctx, func(tx *store.Tx) (err error) {
-		found, err = find(tx)
+		found, page, err = find(tx)
 		return err
 	})
 	if err != nil {
 		return cached{}, err
 	}
 	known = cached{
-		id: found.ID, domain: found.Domain, installed: found.State != store.ShopUninstalled,
+		id: found.ID, page: page, domain: found.Domain, installed: found.State != store.ShopUninstalled,
 		offset: time.Duration(found.ClockOffsetMS) * time.Millisecond, until: now.Add(cacheFor),
 	}
 	in.cacheMu.Lock()

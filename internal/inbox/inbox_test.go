@@ -499,7 +499,7 @@ func TestALockedDatabaseAsksForAnotherTry(t *testing.T) {
 func TestAFullQueueAsksForAnotherTry(t *testing.T) {
 	w := idleWorld(t, func(in *Inbox) { in.queue = make(chan item, 1) })
 	done := make(chan error, 1)
-	if !w.in.enqueue(item{delivery: &store.Delivery{ShopID: w.shop.ID, Topic: "t", WebhookID: "w", Body: []byte{}, State: store.DeliveryNew}, done: done}) {
+	if !w.in.enqueue(item{deliveries: []store.Delivery{{ShopID: w.shop.ID, Topic: "t", WebhookID: "w", Body: []byte{}, State: store.DeliveryNew}}, done: done}) {
 		t.Fatal("no room for the first")
 	}
 	w.wantStatus(w.post(boundPath, `{}`), 503)

@@ -42,6 +42,9 @@ type Config struct {
 	// Upkeep looks after the shops' tokens and subscriptions, hourly.
 	Upkeep func(context.Context) error
 
+	// Pages looks after Facebook Pages, every 15 minutes. Default: there are none.
+	Pages func(context.Context) error
+
 	// Work makes this process carry out jobs, Schedule makes it give slots
 	// their runs. With neither, jobs are only handed in.
 	Work, Schedule bool
@@ -73,7 +76,7 @@ const (
 	// the clearing reads all histories, the watcher asks shops over the network.
 	upkeepQueue = "upkeep"
 	// upkeepWorkers are as many as there are kinds of upkeep, each of which runs once at a time.
-	upkeepWorkers = 3
+	upkeepWorkers = 4
 	// pollWorkers bounds the shops that one process reads whole at a time. Most of
 	// a full read is waiting: for Shopify's answers, for its budget to fill up, for
 	// a bulk operation that may stand still for half an hour. A worker that waits
@@ -90,6 +93,9 @@ const (
 	scheduleEvery = 30 * time.Second
 	clearEvery    = time.Hour
 	upkeepEvery   = time.Hour
+	// pagesEvery is well below the hour after which Facebook ends the subscription of
+	// a Page whose webhooks fail.
+	pagesEvery = 15 * time.Minute
 
 	// pollInterval is how often River looks for jobs that another process handed in.
 	pollInterval = time.Second
@@ -132,6 +138,7 @@ func New(config Config) (*Jobs, error) {
 		river.AddWorker(workers, &sweepWorker{jobs: j})
 		river.AddWorker(workers, &watchWorker{watcher: config.Watcher})
 		river.AddWorker(workers, &upkeepWorker{jobs: j})
+		river.AddWorker(workers, &pagesWorker{jobs: j})
 		queues[scheduleQueue] = river.QueueConfig{MaxWorkers: 1}
 		queues[upkeepQueue] = river.QueueConfig{MaxWorkers: upkeepWorkers}
 	}
@@ -140,7 +147,7 @@ func New(config Config) (*Jobs, error) {
 		// Whichever process leads puts these in; a scheduler takes them out.
 		riverConfig.PeriodicJobs = []*river.PeriodicJob{periodic(scheduleQueue, scheduleEvery, scheduleArgs{}),
 			periodic(upkeepQueue, clearEvery, clearArgs{}), periodic(upkeepQueue, reconcile.WatchEvery, watchArgs{}),
-			periodic(upkeepQueue, upkeepEvery, upkeepArgs{})}
+			periodic(upkeepQueue, upkeepEvery, upkeepArgs{}), periodic(upkeepQueue, pagesEvery, pagesArgs{})}
 		if config.SweepInterval > 0 {
 			riverConfig.PeriodicJobs = append(riverConfig.PeriodicJobs, periodic(scheduleQueue, min(scheduleEvery, config.SweepInterval), sweepArgs{}))
 		}
@@ -511,6 +518,22 @@ func (w *upkeepWorker) Work(ctx context.Context, _ *river.Job[upkeepArgs]) error
 	return w.jobs.Upkeep(ctx)
 }
 
+type pagesArgs struct{}
+
+func (pagesArgs) Kind() string { return "pages" }
+
+type pagesWorker struct {
+	periodicWorker[pagesArgs]
+	jobs *Jobs
+}
+
+func (w *pagesWorker) Work(ctx context.Context, _ *river.Job[pagesArgs]) error {
+	if w.jobs.Pages == nil {
+		return nil
+	}
+	return w.jobs.Pages(ctx)
+}
+
 type clearArgs struct{}
 
 func (clearArgs) Kind() string { return "clear" }
@@ -530,8 +553,8 @@ func (w *clearWorker) Work(ctx context.Context, _ *river.Job[clearArgs]) error {
 	return w.jobs.ClearOnce(ctx)
 }
 
-// ClearOnce deletes what is over: stored webhooks whose time has come, old
-// history, and what runs noted for themselves.
+// ClearOnce deletes what is over: stored webhooks whose time has come, messages of
+// Facebook Pages that are as old, answered or not, old history, and what runs noted for themselves.
 func (j *Jobs) ClearOnce(ctx context.Context) error {
 	now := mirror.At(j.Now())
 	if err := reconcile.ForgetRead(ctx, j.Store); err != nil {
@@ -550,6 +573,11 @@ func (j *Jobs) ClearOnce(ctx context.Context) error {
 			}
 			tasks, err := tx.DropOldTasks(now.Add(-keepTasks), now.Add(-keepHistory), clearBatch)
 			dropped = max(dropped, tasks)
+			if err != nil {
+				return err
+			}
+			messages, err := tx.DropFacebook(now.Add(-j.RetentionDone), now, clearBatch)
+			dropped = max(dropped, messages)
 			return err
 		})
 		if err != nil {

@@ -247,7 +247,7 @@ func (t *Tx) FirstDrift(run int64, cause string, limit int) ([]DriftRow, error) 
 // TopicsReceived counts a shop's webhooks by topic that were received in (from, to].
 func (t *Tx) TopicsReceived(shop int64, from, to mirror.Instant) (map[string]int64, error) {
 	counts := map[string]int64{}
-	err := t.each(`SELECT topic, COUNT(*) FROM inbox WHERE shop_id = $1 AND received_at > $2 AND received_at <= $3 GROUP BY topic`, []any{shop, from, to},
+	err := t.each(`SELECT topic, COUNT(*) FROM inbox WHERE shop_id = $1 AND received_at > $2 AND received_at <= $3 AND `+notPages+` GROUP BY topic`, []any{shop, from, to},
 		func(scan func(...any) error) error {
 			var topic string
 			var n int64

@@ -23,6 +23,14 @@ const (
 	ErasureDone      = "done"
 )
 
+// What the erasure of Facebook Pages was asked for by. Their receipts name the
+// Pages in their subjects.
+const (
+	TopicPagesDeletion     = "facebook/deletion"   // The person who connected them asks, through Facebook.
+	TopicPagesDisconnected = "facebook/disconnect" // The operator.
+	TopicPagesUninstalled  = "facebook/uninstall"  // Their shop has removed the app.
+)
+
 // TopicRemoved stands for a topic where the operator, and no webhook, had a shop erased.
 const TopicRemoved = "removed"
 
@@ -31,7 +39,7 @@ const TopicRemoved = "removed"
 type ErasureReceipt struct {
 	ID        int64
 	Shop      string
-	Topic     string // shop/redact, customers/redact, customers/data_request or TopicRemoved.
+	Topic     string // shop/redact, customers/redact, customers/data_request, TopicRemoved, or one of the TopicPages.
 	WebhookID string
 	State     string
 	Erasing   int64    // The shop's row; zero where none is known.
@@ -44,12 +52,13 @@ type ErasureReceipt struct {
 	Note      string
 }
 
-// Subjects are the ids that a customer's request names. Of one to erase the
-// customer's own id is not kept.
+// Subjects are the ids that a request names. Of a customer who is to be erased
+// their own id is not kept, nor of a person at Facebook.
 type Subjects struct {
 	Customer mirror.GID   `json:"customer,omitempty"`
 	Request  string       `json:"request,omitempty"` // The number of a data request.
 	Orders   []mirror.GID `json:"orders,omitempty"`
+	Pages    []int64      `json:"pages,omitempty"` // Rows of Facebook Pages.
 }
 
 const erasureColumns = `id, shop, topic, webhook_id, state, erasing, subjects, true_at, asked_at, done_at, rows, remaining, note`
@@ -115,6 +124,11 @@ func (t *Tx) OpenErasures() ([]ErasureReceipt, error) {
 	return list(t, `SELECT `+erasureColumns+` FROM erasure_receipts WHERE state <> 'done' ORDER BY id`, nil, scanErasure)
 }
 
+// ErasuresBy lists the receipts of one request, which may concern several shops.
+func (t *Tx) ErasuresBy(topic, webhookID string) ([]ErasureReceipt, error) {
+	return list(t, `SELECT `+erasureColumns+` FROM erasure_receipts WHERE topic = $1 AND webhook_id = $2 ORDER BY id`, []any{topic, webhookID}, scanErasure)
+}
+
 // Erasures lists the newest receipts.
 func (t *Tx) Erasures(limit int) ([]ErasureReceipt, error) {
 	return list(t, `SELECT `+erasureColumns+` FROM erasure_receipts ORDER BY id DESC LIMIT $1`, []any{limit}, scanErasure)
@@ -178,7 +192,7 @@ var eraseSteps = func() []eraseStep {
 // shopTables are the other tables with a column shop_id, those that others refer to
 // last. One WITHOUT ROWID needs a step of its own, which names its key.
 var shopTables = []string{
-	"product_search", "api_keys", "subscriptions", "daily_runs", "complete_reads", "tasks", "sweep_marks", "tombstones", "habits", "habits_counted", "silences", "inbox", "demands", "changes", "history", "records", "runs",
+	"facebook_messages", "facebook_logins", "facebook_pages", "product_search", "api_keys", "subscriptions", "daily_runs", "complete_reads", "tasks", "sweep_marks", "tombstones", "habits", "habits_counted", "silences", "inbox", "demands", "changes", "history", "records", "runs",
 }
 
 // BeginErasure takes a shop out of sight: no reader finds it, no call is made for
@@ -193,7 +207,8 @@ func (t *Tx) BeginErasure(shop Shop) error {
 	}{
 		{`DELETE FROM shop_keys WHERE shop_id = $1`, []any{shop.ID}},
 		{`DELETE FROM api_keys WHERE shop_id = $1`, []any{shop.ID}},
-		{`DELETE FROM sessions WHERE scope = 'connected:' || $1`, []any{shop.Domain}},
+		{`DELETE FROM sessions WHERE scope = 'connected:' || $1 OR scope = 'facebook:' || $1`, []any{shop.Domain}},
+		{`DELETE FROM facebook_logins WHERE shop_id = $1`, []any{shop.ID}},
 		{`DELETE FROM token_leases WHERE domain = $1`, []any{shop.Domain}},
 		// What was signed wrongly only claimed to be the shop's, and names it all the same.
 		{`DELETE FROM rejected WHERE shop = $1`, []any{shop.Domain}},
@@ -205,7 +220,8 @@ func (t *Tx) BeginErasure(shop Shop) error {
 			return fmt.Errorf("begin to erase shop %s: %w", shop.Domain, err)
 		}
 	}
-	return nil
+	_, err := t.LeaveFacebookPagesOf(shop.ID)
+	return err
 }
 
 // EraseSome deletes up to limit rows of a shop and says of which tables. With

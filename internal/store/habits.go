@@ -22,7 +22,7 @@ type HeardSlot struct {
 // HeardAfter lists by slot which topics were heard in webhooks stored after seq.
 func (t *Tx) HeardAfter(seq int64, slot time.Duration) ([]HeardSlot, error) {
 	heard, err := list(t, `SELECT i.shop_id, i.topic, (i.received_at - s.clock_offset_ms) / $2, MAX(i.received_at), MIN(i.seq), MAX(i.seq)
-		FROM inbox i JOIN shops s ON s.id = i.shop_id WHERE i.seq > $1 GROUP BY 1, 2, 3`, []any{seq, slot.Milliseconds()},
+		FROM inbox i JOIN shops s ON s.id = i.shop_id WHERE i.seq > $1 AND i.`+notPages+` GROUP BY 1, 2, 3`, []any{seq, slot.Milliseconds()},
 		func(scan func(...any) error) (HeardSlot, error) {
 			var h HeardSlot
 			err := scan(&h.ShopID, &h.Topic, &h.Slot, &h.At, &h.First, &h.Last)

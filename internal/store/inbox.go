@@ -141,7 +141,7 @@ func (t *Tx) OldestNew(shop int64) (mirror.Instant, error) {
 // webhook, or the start of its last complete read; zero for neither.
 func (t *Tx) LastHeard(shop int64) (mirror.Instant, error) {
 	var at mirror.Instant
-	err := t.one(`SELECT COALESCE(MAX(at), 0) FROM (SELECT MAX(received_at) AS at FROM inbox WHERE shop_id = $1
+	err := t.one(`SELECT COALESCE(MAX(at), 0) FROM (SELECT MAX(received_at) AS at FROM inbox WHERE shop_id = $1 AND `+notPages+`
 		UNION ALL SELECT MAX(started_at) FROM complete_reads WHERE shop_id = $1) heard`, []any{shop}, &at)
 	return at, err
 }

@@ -24,6 +24,9 @@ var SealedColumns = []SealedColumn{
 	{"shops", "webhook_key", "id", "domain"},
 	{"shop_keys", "sealed", "shop_id", "'row ' || shop_id"},
 	{"app_secrets", "sealed", "id", "''"},
+	{"facebook_pages", "token", "id", "page_id"},
+	{"facebook_logins", "sealed", "id", "hex(hash)"},
+	{"facebook_secrets", "sealed", "id", "''"},
 }
 
 // SealedValue is one ciphertext.
@@ -72,15 +75,23 @@ func (t *Tx) SetKeyInUse(id string) error {
 	return err
 }
 
+// SecretsOf is whose secrets of the app are meant: it is known to two platforms.
+type SecretsOf string
+
+const (
+	SecretsOfShopify  SecretsOf = "app_secrets"
+	SecretsOfFacebook SecretsOf = "facebook_secrets"
+)
+
 // AddAppSecret keeps a secret of the app, sealed.
-func (t *Tx) AddAppSecret(sealed []byte, now mirror.Instant) error {
-	_, err := t.exec(`INSERT INTO app_secrets (sealed, added_at) VALUES ($1, $2)`, sealed, now)
+func (t *Tx) AddAppSecret(of SecretsOf, sealed []byte, now mirror.Instant) error {
+	_, err := t.exec(`INSERT INTO `+string(of)+` (sealed, added_at) VALUES ($1, $2)`, sealed, now)
 	return err
 }
 
 // AppSecrets lists the app's secrets that were added, sealed, newest first.
-func (t *Tx) AppSecrets() ([][]byte, error) {
-	return list(t, `SELECT sealed FROM app_secrets ORDER BY id DESC`, nil, func(scan func(...any) error) ([]byte, error) {
+func (t *Tx) AppSecrets(of SecretsOf) ([][]byte, error) {
+	return list(t, `SELECT sealed FROM `+string(of)+` ORDER BY id DESC`, nil, func(scan func(...any) error) ([]byte, error) {
 		var sealed []byte
 		err := scan(&sealed)
 		return sealed, err
