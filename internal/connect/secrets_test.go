@@ -145,6 +145,28 @@ func TestEverySealedColumnIsSealedAgain(t *testing.T) {
 	}
 	w.later(65 * time.Minute)
 	w.works(service, w.row(db))
+	seal := func(text, bound string) []byte {
+		sealed, err := service.Sealer.Seal([]byte(text), []byte(bound))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealed
+	}
+	const pageBound = "facebook_pages/77/token"
+	err := db.Update(t.Context(), func(tx *store.Tx) error {
+		shop := w.row(db).ID
+		_, err := tx.SaveFacebookPage(store.FacebookPage{ShopID: shop, PageID: "77", State: store.PageConnected, Token: seal("EAApage", pageBound)})
+		if err != nil {
+			return err
+		}
+		if err := tx.AddAppSecret(store.SecretsOfFacebook, seal("added", "a secret of the app at Facebook"), 1); err != nil {
+			return err
+		}
+		return tx.AddFacebookLogin(store.FacebookLogin{ShopID: shop, Hash: []byte{0xAB}, Sealed: seal("{}", "facebook_logins/AB"), ExpiresAt: 1})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	const body = `{"note":"of a customer"}`
 	order := store.Delivery{ShopID: w.row(db).ID, Topic: "orders/create", WebhookID: "1", Body: []byte(body)}
 	if err := service.SealBody(t.Context(), &order); err != nil {
@@ -178,6 +200,20 @@ func TestEverySealedColumnIsSealedAgain(t *testing.T) {
 		if _, err := sealer.Open(sealed, []byte("shops/"+domain+"/"+name)); err != nil {
 			t.Errorf("%s by the new key alone: %v", name, err)
 		}
+	}
+	err = db.View(t.Context(), func(tx *store.Tx) error {
+		page, err := tx.FacebookPageNumbered("77")
+		if err != nil {
+			return err
+		}
+		opened, err := sealer.Open(page.Token, []byte(pageBound))
+		if err == nil && string(opened) != "EAApage" {
+			t.Errorf("the Page's token is %q", opened)
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("the Page's token by the new key alone: %v", err)
 	}
 }
 
