@@ -41,6 +41,7 @@ type cli struct {
 	Demo     demoCommand     `cmd:"" help:"See it work: a simulated shop, connected, changing, drifting, repaired. Needs no account and no network."`
 	Sim      simCommand      `cmd:"" help:"Run a simulated Shopify for your own app."`
 	Shops    shopsCommand    `cmd:"" help:"List, add or remove shops."`
+	Pages    pagesCommand    `cmd:"" help:"List, connect, repair or disconnect Facebook Pages."`
 	Webhooks webhooksCommand `cmd:"" help:"List or repair webhook subscriptions, or print them for shopify.app.toml."`
 	Keys     keysCommand     `cmd:"" help:"Create, list or revoke keys of the REST API."`
 	Secrets  secretsCommand  `cmd:"" help:"Replace the encryption key or the app's secret."`

@@ -17,9 +17,17 @@ type secretsCommand struct {
 
 type secretsRotate struct {
 	APISecretFile string `name:"api-secret-file" type:"existingfile" help:"A file that holds the app's new secret, which Shopify has made: it asks from now on, and the older ones verify on. Without it the encryption key is replaced."`
+
+	FacebookSecretFile string `name:"facebook-secret-file" type:"existingfile" help:"The same of the app's secret at Meta."`
 }
 
 func (c *secretsRotate) Run(e *env) error {
+	if c.FacebookSecretFile != "" {
+		if c.APISecretFile != "" {
+			return usageError{errors.New("one secret at a time: give --api-secret-file or --facebook-secret-file")}
+		}
+		return c.facebookSecret(e)
+	}
 	cfg, err := e.load(config.NeedDatabase | config.NeedKeys | config.NeedShopify | config.NeedSync)
 	if err != nil {
 		return err
@@ -75,5 +83,23 @@ func (c *secretsRotate) appSecret(e *env, beside *app.App) error {
 	}
 	_, err = fmt.Fprintln(e.stdout, "The new secret asks for tokens from now on, and those of all shops were got by it.\n"+
 		"Revoke the old one at Shopify. Then put the new one in front in SHOPIFY_API_SECRET, and take the old one out after four hours: until then webhooks come that it signed.")
+	return err
+}
+
+func (c *secretsRotate) facebookSecret(e *env) error {
+	fresh, err := readToken(c.FacebookSecretFile)
+	if err != nil {
+		return err
+	}
+	beside, err := e.besideFacebook()
+	if err != nil {
+		return err
+	}
+	defer beside.Close()
+	if err := beside.Pages.AddAppSecret(e.ctx, fresh); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(e.stdout, "The new secret asks Meta from now on, and webhooks that either signed are taken.\n"+
+		"Put it in front in FACEBOOK_APP_SECRET. The old one may go after 36 hours: until then webhooks may come that it signed.")
 	return err
 }

@@ -63,6 +63,12 @@ func printStatus(e *env, s query.ShopStatus) {
 	for topic, reason := range s.Subscriptions.Missing {
 		line("", "%s is not subscribed: %s", topic, reason)
 	}
+	for _, page := range s.Pages {
+		line("Page", "%s (%s): %s, %s", page.Name, page.Page, page.State, waitingText(page))
+		for _, t := range page.Troubles {
+			line("", "since %s: %s %s", when(t.Since), t.What, t.Remedy)
+		}
+	}
 	line("reads owed", "%d", s.Demands)
 	if run := s.LastRun; run != nil {
 		line("last run", "%s %s, queued %s, ended %s%s", run.Kind, run.State, when(run.QueuedAt), when(run.EndedAt), driftText(run.Drift))
@@ -84,6 +90,14 @@ func printStatus(e *env, s query.ShopStatus) {
 			line(name, "%d, verified %s", rows, when(s.VerifiedAt[name]))
 		}
 	}
+}
+
+// waitingText tells of a Page's messages. Until there is a responder, all wait.
+func waitingText(p query.PageStatus) string {
+	if p.Waiting == 0 {
+		return "no message waits"
+	}
+	return fmt.Sprintf("%d messages wait for an answer, the oldest since %s", p.Waiting, when(p.OldestAt))
 }
 
 func tokenText(t query.TokenStatus) string {

@@ -56,7 +56,7 @@ func (a *App) dashboard() (*dashboard.Dashboard, error) {
 		a.Log.Info("a password for /admin/ was made", "file", file)
 	}
 	return dashboard.New(dashboard.Config{
-		Store: a.Store, Reader: a.Query, Now: a.Now, Log: a.Log, Password: password, Scopes: a.Connect.Scopes,
+		Store: a.Store, Reader: a.Query, Now: a.Now, Log: a.Log, Password: password, Scopes: a.Connect.Scopes, Facebook: a.Pages.Enabled(),
 		Poll: func(ctx context.Context, shop store.Shop) error { return a.queue(ctx, shop, "poll", "manual") },
 	})
 }

@@ -573,6 +573,7 @@ func (p *Pages) showPages(w http.ResponseWriter, r *http.Request) *problem {
 	}{Shop: shop.Domain, Name: page.Name, State: page.State}
 	for _, trouble := range []store.Trouble{page.Trouble, page.Hook, app.Trouble} {
 		if trouble.What != "" {
+			trouble.Remedy = strings.ReplaceAll(trouble.Remedy, "--shop SHOP", "--shop "+shop.Domain)
 			view.Troubles = append(view.Troubles, trouble)
 		}
 	}

@@ -370,6 +370,7 @@ func TestMessagesWaitSealedUntilTheirTime(t *testing.T) {
 	w := newPlaza(t)
 	page := w.teaHouse()
 	w.write("Tea House", "Grüße 😀 <>&@%/ and \\u00e4")
+	w.settle() // Deliveries may overtake each other, and both are of one second.
 	w.write("Tea House", "a second")
 	w.settle()
 	if got := w.waiting(page); !slices.Equal(got, []string{"Grüße 😀 <>&@%/ and \\u00e4", "a second"}) {

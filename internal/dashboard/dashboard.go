@@ -40,6 +40,7 @@ type Config struct {
 	Log      *slog.Logger
 	Password secret.Secret // See Password. Must not be empty.
 	Scopes   []string      // Those that the app asks for.
+	Facebook bool          // Pages can be connected, at /facebook/login.
 
 	// Poll asks for a poll of the shop, and returns before it is done.
 	Poll func(ctx context.Context, shop store.Shop) error
@@ -211,7 +212,8 @@ func (d *Dashboard) shopPage(w http.ResponseWriter, r *http.Request) {
 		Report   query.DriftReport
 		Drift    []query.DriftRow
 		Cut      bool
-	}{true, status, runs, run, report, drift, len(drift) == driftShown})
+		Facebook bool
+	}{true, status, runs, run, report, drift, len(drift) == driftShown, d.Facebook})
 }
 
 // chooseRun is the run whose drift is shown: the one asked for, else the newest that found any; zero for none.

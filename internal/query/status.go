@@ -24,6 +24,7 @@ type ShopStatus struct {
 	ScopesMissing []string               `json:"scopes_missing"`
 	Subscriptions Subscriptions          `json:"subscriptions"`
 	Inbox         Inbox                  `json:"inbox"`
+	Pages         []PageStatus           `json:"pages"`   // Facebook Pages that are tied to it.
 	Demands       int64                  `json:"demands"` // Reads by id that are owed.
 	LastRun       *RunStatus             `json:"last_run"`
 	LastSweep     *SweepStatus           `json:"last_sweep"`
@@ -175,6 +176,9 @@ func (r *Reader) shopStatus(tx *store.Tx, shop store.Shop, wanted []string, rows
 		return status, err
 	}
 	status.Inbox = Inbox{deliveries[store.DeliveryNew], deliveries[store.DeliveryQuarantined], mirror.TimeOf(oldest.Time())}
+	if status.Pages, err = pages(tx, shop); err != nil {
+		return status, err
+	}
 	if status.Demands, _, err = tx.CountDemands(shop.ID, math.MaxInt64); err != nil {
 		return status, err
 	}
