@@ -17,6 +17,7 @@ import (
 
 	"stockroom/internal/config"
 	"stockroom/internal/simulator"
+	"stockroom/internal/simulator/meta"
 )
 
 type simCommand struct {
@@ -42,7 +43,12 @@ type simCommand struct {
 	AppURL      string        `name:"app-url" help:"Where the app is reached: paths in --app-toml belong to it. Default: the file's application_url."`
 	State       string        `type:"path" help:"A file that keeps all across restarts. Shops in it stay as they were left; flags make those that it lacks."`
 	SaveEvery   time.Duration `name:"save-every" default:"1m" help:"How often --state is written besides at the end; 0 for the end alone."`
-	Consent     bool          `help:"Show the consent page instead of letting every install through."`
+	Consent     bool          `help:"Show the consent page, and Facebook's dialog, instead of letting every install and login through."`
+
+	Page             []string `default:"Demo Page" help:"Facebook Pages to make. One more is there on which nobody may write."`
+	FacebookID       string   `name:"facebook-app-id" default:"100200300400500" help:"The app's id at Meta."`
+	FacebookSecret   string   `name:"facebook-app-secret" default:"sim-facebook-secret" help:"The app's secret at Meta: worth nothing outside this simulator."`
+	FacebookRedirect []string `name:"facebook-redirect" default:"http://127.0.0.1:5000/facebook/callback" help:"Addresses that Facebook may send a person back to. It tells of removed apps and of deletions beside the first: /facebook/deauthorize and /facebook/deletion."`
 }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
@@ -58,6 +64,9 @@ func (c *simCommand) catalogue() (simulator.Catalogue, error) {
 	}
 	if c.SaveEvery < 0 {
 		return out, usagef("--save-every %s: it is not below zero", c.SaveEvery)
+	}
+	if len(c.FacebookRedirect) == 0 {
+		return out, usagef("--facebook-redirect: it names an address")
 	}
 	if c.Products < 0 || c.Variants < 0 {
 		return out, usagef("--products and --variants count goods: they are not below zero")
@@ -117,7 +126,7 @@ func (c *simCommand) Run(e *env) error {
 	}
 	settings := simulator.Config{
 		Seed: c.Seed, AutoConsent: !c.Consent, BaseURL: address, Log: e.logger(config.Config{}),
-		Apps: []simulator.App{app}, Entropy: fresh,
+		Apps: []simulator.App{app}, Entropy: fresh, Meta: c.meta(),
 	}
 	if c.FixedIDs {
 		settings.Entropy = nil
@@ -137,18 +146,28 @@ func (c *simCommand) Run(e *env) error {
 		sim.Stop()
 		return err
 	}
-	err = c.serve(e, sim, listener, fmt.Sprintf(greeting, address, address, app.ClientID, c.APISecret, strings.Join(app.RedirectURIs, ", "), trust, c.shops(sim), address))
+	err = c.serve(e, sim, listener, fmt.Sprintf(greeting, address, address, app.ClientID, c.APISecret,
+		address, address, c.FacebookID, c.FacebookSecret, c.FacebookRedirect[0], strings.Join(app.RedirectURIs, ", "), strings.Join(c.FacebookRedirect, ", "), trust, c.shops(sim), address))
 	sim.Stop()
 	return errors.Join(err, ended())
 }
 
-const greeting = `A simulated Shopify runs at %s. Point an app at it:
+const greeting = `A simulated Shopify, and a simulated Facebook, run at %s. Point an app at it:
 
   SHOPIFY_URL_TEMPLATE=%s/{shop}
   SHOPIFY_API_KEY=%s
   SHOPIFY_API_SECRET=%s
 
-It sends merchants back to %s and nowhere else (--app-redirect).
+and at its simulated Facebook:
+
+  FACEBOOK_GRAPH_URL=%s/graph.facebook.com
+  FACEBOOK_DIALOG_URL=%s/www.facebook.com
+  FACEBOOK_APP_ID=%s
+  FACEBOOK_APP_SECRET=%s
+  FACEBOOK_REDIRECT_URI=%s
+  FACEBOOK_VERIFY_TOKEN=any-text-of-yours
+
+It sends merchants back to %s and nowhere else (--app-redirect), people at Facebook to %s (--facebook-redirect).
 %s%s
 Its page is %s/_sim/: change prices and stock, watch webhooks, turn on faults. End it with Ctrl-C.
 `
@@ -256,6 +275,24 @@ func (c *simCommand) app() (app simulator.App, warnings []string, err error) {
 	app.Secrets = []string{c.APISecret}
 	app.ProtectedData = true
 	return app, warnings, nil
+}
+
+// meta is what Meta's side is made from: an app, and Pages that a person owns.
+func (c *simCommand) meta() meta.Config {
+	beside := func(path string) string {
+		base, ok := strings.CutSuffix(c.FacebookRedirect[0], "/facebook/callback")
+		if !ok {
+			return ""
+		}
+		return base + path
+	}
+	out := meta.Config{Consent: c.Consent, Apps: []meta.App{{ID: c.FacebookID, Name: "Your app", Secrets: []string{c.FacebookSecret}, RedirectURIs: c.FacebookRedirect,
+		DeauthorizeURL: beside("/facebook/deauthorize"), DeletionURL: beside("/facebook/deletion")}}}
+	for _, name := range c.Page {
+		out.Pages = append(out.Pages, meta.PageSpec{Name: name, Owner: "Mia Merchant"})
+	}
+	out.Pages = append(out.Pages, meta.PageSpec{Name: "A Page only looked at", Owner: "Mia Merchant", Tasks: []string{meta.TaskAnalyze, meta.TaskAdvertise}})
+	return out
 }
 
 // fresh is a number that no other run has.
