@@ -59,9 +59,13 @@ type world struct {
 	simURL  string
 	dir     string
 	address string // Where the service listens, the same after each start.
+	// settings are the binary's beside those of every world.
+	settings []string
 }
 
-func newWorld(t *testing.T, catalogue simulator.Catalogue) *world {
+// newWorld makes one with a shop; change may alter what the simulator is made
+// from, by the address at which the service will be.
+func newWorld(t *testing.T, catalogue simulator.Catalogue, change ...func(address string, config *simulator.Config)) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -72,8 +76,12 @@ func newWorld(t *testing.T, catalogue simulator.Catalogue) *world {
 	listener.Close() // The service takes the address over.
 	server := httptest.NewUnstartedServer(nil)
 	w.simURL = "http://" + server.Listener.Addr().String() // Before it is made, for it names files of bulk operations by it.
-	w.sim = simulator.New(simulator.Config{Seed: 1, AutoConsent: true, BaseURL: w.simURL, Apps: []simulator.App{{
-		ClientID: clientID, Secrets: []string{appSecret}, RedirectURIs: []string{w.url("/shopify/callback")}, ProtectedData: true}}})
+	config := simulator.Config{Seed: 1, AutoConsent: true, BaseURL: w.simURL, Apps: []simulator.App{{
+		ClientID: clientID, Secrets: []string{appSecret}, RedirectURIs: []string{w.url("/shopify/callback")}, ProtectedData: true}}}
+	for _, c := range change {
+		c("http://"+w.address, &config)
+	}
+	w.sim = simulator.New(config)
 	server.Config.Handler = w.sim.Handler()
 	server.Start()
 	t.Cleanup(server.Close)
@@ -98,6 +106,7 @@ func (w *world) command(args ...string) *exec.Cmd {
 		"SHOPIFY_REDIRECT_URI=" + w.url("/shopify/callback"), "SHOPIFY_WEBHOOK_ADDRESS=" + w.url("/shopify/webhook"),
 		"SHOPIFY_URL_TEMPLATE=" + w.simURL + "/{shop}", "ADMIN_PASSWORD=let-me-in-please", "LOG_LEVEL=debug",
 	}
+	cmd.Env = append(cmd.Env, w.settings...)
 	return cmd
 }
 
