@@ -101,6 +101,8 @@ func (s *Simulator) admin(w http.ResponseWriter, r *http.Request, path string) {
 		s.done(w, r, "", "It is "+s.Now().UTC().Format(time.RFC3339)+" now.", err)
 	case parts[0] == "reset" && len(parts) == 1 && post:
 		s.done(w, r, "", "Every shop is as it was made.", s.Reset())
+	case parts[0] == "meta":
+		s.adminMeta(w, r, parts[1:])
 	case parts[0] == "shops" && len(parts) >= 2 && s.Shop(parts[1]) != nil:
 		s.adminShop(w, r, s.Shop(parts[1]), parts[2:])
 	default:
@@ -198,7 +200,11 @@ func (s *Simulator) done(w http.ResponseWriter, r *http.Request, path, what stri
 	if path != "" {
 		path = "ui/" + path
 	}
-	http.Redirect(w, r, "/_sim/"+path+"?"+said.Encode(), http.StatusSeeOther)
+	join := "?"
+	if strings.Contains(path, "?") {
+		join = "&"
+	}
+	http.Redirect(w, r, "/_sim/"+path+join+said.Encode(), http.StatusSeeOther)
 }
 
 // said is what the form before led to.
