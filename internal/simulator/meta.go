@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"context"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -49,9 +48,6 @@ func (w metaWorld) After(wait time.Duration, awaited bool, task func(context.Con
 func (w metaWorld) Text(n int) string {
 	w.secretMu.Lock()
 	defer w.secretMu.Unlock()
-	if w.metaSecret == nil {
-		w.metaSecret = rand.New(w.newSecrets())
-	}
 	const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	out := make([]byte, n)
 	for i := range out {

@@ -279,3 +279,152 @@ func TestPageIsConnectedAndHears(t *testing.T) {
 		t.Errorf("debug_token says %v", data)
 	}
 }
+
+// TestFacebookIsKeptInTheState: tokens, subscriptions, conversations and what is
+// still to be tried go on after a restart, and nothing is given out twice.
+func TestFacebookIsKeptInTheState(t *testing.T) {
+	f := newFacebook(t, nil)
+	page, token := f.connect()
+	f.setStatus(http.StatusServiceUnavailable)
+	write(t, f, meta.Message{Text: "Kept"})
+	f.quiet()
+	var saved bytes.Buffer
+	if err := f.Save(&saved); err != nil {
+		t.Fatal(err)
+	}
+	f.Stop()
+	if strings.Contains(saved.String(), fbSecret) {
+		t.Error("the state holds the app's secret")
+	}
+	var config simulator.Config
+	g := newFacebook(t, func(c *simulator.Config) {
+		c.Meta.Pages = nil
+		config = *c
+	})
+	g.Stop()
+	config.Meta.Apps[0].Secrets = []string{fbSecret}
+	g.Simulator = simulator.New(config)
+	g.m = g.Meta()
+	if err := g.Load(&saved); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(g.Handler())
+	t.Cleanup(server.Close)
+	g.url = server.URL
+	f.setStatus(http.StatusOK)
+	if err := g.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Stop)
+	before := len(f.taken())
+	if err := g.Advance(t.Context(), 10*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if posts := f.taken(); len(posts) != before+1 || !strings.Contains(string(posts[before].raw), "Kept") {
+		t.Errorf("%d posts after the restart, want 1 more than %d", len(posts), before)
+	}
+	if alerts := g.m.Alerts(); len(alerts) != 0 {
+		t.Errorf("alerts: %+v", alerts)
+	}
+	if _, answer, _ := g.graph("GET", page+"/subscribed_apps", url.Values{"access_token": {token}}); len(answer["data"].([]any)) != 1 {
+		t.Errorf("subscribed after the restart: %v", answer)
+	}
+	talk, err := g.m.Talk("Tea House", "Zoë", false)
+	if err != nil || len(talk.Messages) != 1 {
+		t.Errorf("what was said: %+v, %v", talk, err)
+	}
+	if fresh := g.userToken(); fresh == token {
+		t.Error("a token was given out twice")
+	}
+	other := simulator.New(simulator.Config{Seed: 3})
+	saved.Reset()
+	if err := g.Save(&saved); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Load(&saved); err == nil || !strings.Contains(err.Error(), "--facebook-app-id") {
+		t.Errorf("an app that is not registered: %v", err)
+	}
+}
+
+// TestResetMakesFacebookAnew: and the same steps give out the same tokens.
+func TestResetMakesFacebookAnew(t *testing.T) {
+	f := newFacebook(t, nil)
+	_, first := f.connect()
+	write(t, f, meta.Message{})
+	f.quiet()
+	if err := f.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	standing := f.m.Standing()
+	if len(standing.Pages) != 2 || len(standing.Pages[0].Fields) != 0 || standing.Apps[0].Webhook != "" || len(f.m.Deliveries()) != 0 {
+		t.Errorf("after a reset: %+v", standing)
+	}
+	if _, second := f.connect(); second != first {
+		t.Error("the same steps after a reset gave another token")
+	}
+}
+
+// TestControlReachesEachThing: over HTTP, as other languages use it.
+func TestControlReachesEachThing(t *testing.T) {
+	f := newFacebook(t, nil)
+	f.connect()
+	post := func(path, body string) (int, string) {
+		t.Helper()
+		response, err := http.Post(f.url+"/_sim/meta/"+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		answer, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(answer)
+	}
+	status, answer := post("write", `{"page":"Tea House","shopper":"Zoë","text":"Hello"}`)
+	mid, _, _ := strings.Cut(strings.TrimPrefix(answer, `{"mid":"`), `"`)
+	if status != 200 || !strings.HasPrefix(mid, "m_") {
+		t.Fatalf("write: %d %s", status, answer)
+	}
+	f.quiet()
+	here := `"page":"Tea House","shopper":"Zoë"`
+	person := `"person":"Mia Merchant"`
+	for _, tt := range [][2]string{
+		{"outcome", `{"kind":"cancelled"}`}, {"people", `{"name":"Ann"}`}, {"pages", `{"name":"New","owner":"Ann"}`}, {"faults", `{"double":0.5}`},
+		{"answer", `{` + here + `,"text":"Yes"}`}, {"give_back", `{` + here + `}`}, {"tap", `{` + here + `,"title":"A","payload":"a"}`}, {"read", `{` + here + `}`},
+		{"react", `{` + here + `,"mid":"` + mid + `","emoji":"❤"}`}, {"edit", `{` + here + `,"mid":"` + mid + `","text":"Hi"}`},
+		{"follow", `{` + here + `,"referral":{"source":"SHORTLINK","ref":"x","type":""}}`}, {"block", `{` + here + `}`}, {"block", `{` + here + `,"on":false}`},
+		{"deafen", `{` + here + `}`}, {"agree", `{"shopper":"Zoë"}`}, {"role", `{"shopper":"Zoë"}`}, {"again", `{"id":"` + f.m.Deliveries()[0].ID + `"}`},
+		{"deliver", `{"app":"` + fbApp + `","body":{"object":"page","entry":[]}}`}, {"tasks", `{` + person + `,"page":"Tea House","tasks":["MANAGE"]}`},
+		{"revoke", `{` + person + `,"app":"` + fbApp + `","scopes":["email"]}`}, {"targets", `{` + person + `,"app":"` + fbApp + `","scope":"pages_messaging","pages":["Tea House"]}`},
+		{"bar", `{"page":"Tea House"}`}, {"throttle", `{"page":"Tea House","for":"1m"}`}, {"closed", `{"page":"Tea House","on":false}`},
+		{"enforce", `{"page":"Tea House","action":"block","reason":"spam"}`}, {"change", `{"page":"Tea House","field":"feed","value":{"verb":"add"}}`},
+		{"unsubscribe", `{"page":"Tea House","app":"` + fbApp + `"}`}, {"checkpoint", `{` + person + `}`}, {"unconfirmed", `{` + person + `}`}, {"logout", `{` + person + `}`},
+		{"password", `{` + person + `}`}, {"deletion", `{` + person + `,"app":"` + fbApp + `"}`},
+	} {
+		if status, answer := post(tt[0], tt[1]); status != 200 {
+			t.Errorf("%s %s: %d %s", tt[0], tt[1], status, answer)
+		}
+	}
+	for path, body := range map[string]string{"password": `{"person":"Nobody"}`, "write": `{"page":"None","shopper":"Z","text":"x"}`, "tasks": `{"persn":"x"}`, "faults": `{"nope":1}`} {
+		if status, answer := post(path, body); status != 400 || !strings.Contains(answer, "error") {
+			t.Errorf("%s %s: %d %s", path, body, status, answer)
+		}
+	}
+	for _, path := range []string{"", "faults", "faults/all", "errors", "deliveries", "alerts", "callbacks", "threads?page=Tea+House", "profile?page=Tea+House"} {
+		response, err := http.Get(f.url + "/_sim/meta/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != 200 || !json.Valid(body) {
+			t.Errorf("GET %s: %d %s", path, response.StatusCode, body)
+		}
+	}
+	// The log of requests names calls and parameters, and holds no value of one.
+	text, err := json.Marshal(f.Requests(1000))
+	if err != nil || strings.Contains(string(text), fbSecret) || strings.Contains(string(text), "EAA") || !strings.Contains(string(text), `"operation":"subscribed_apps"`) {
+		t.Errorf("the log of requests: %s, %v", text, err)
+	}
+}

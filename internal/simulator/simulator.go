@@ -96,7 +96,8 @@ type Simulator struct {
 	secret   *rand.Rand // Makes tokens, codes and ids of deliveries.
 	// What secret draws from.
 	secretSource *rand.PCG
-	metaSecret   *rand.Rand // Makes what Meta gives out; nil before the first.
+	metaSecret   *rand.Rand // Makes what Meta gives out.
+	metaSource   *rand.PCG  // What metaSecret draws from.
 }
 
 // New makes a simulator without shops.
@@ -276,7 +277,9 @@ func (s *Shop) newID(kind string) int64 {
 func (s *Simulator) drawSecretsFrom(source *rand.PCG) {
 	s.secretMu.Lock()
 	defer s.secretMu.Unlock()
-	s.secretSource, s.secret, s.metaSecret = source, rand.New(source), nil
+	s.secretSource, s.secret = source, rand.New(source)
+	s.metaSource = s.newSecrets()
+	s.metaSecret = rand.New(s.metaSource)
 }
 
 // newSecrets is where that stream begins.

@@ -38,6 +38,7 @@ type line struct {
 	Event        *Happening         `json:",omitempty"`
 	Installation *savedInstallation `json:",omitempty"`
 	Delivery     *savedDelivery     `json:",omitempty"`
+	Meta         json.RawMessage    `json:",omitempty"` // The other platform.
 	End          *int               `json:",omitempty"` // How many lines came before.
 }
 
@@ -48,6 +49,7 @@ type savedSimulator struct {
 	Ahead          time.Duration // Of the clock.
 	Faults         Faults
 	Chance, Secret []byte // Where the sources of chance are.
+	MetaSecret     []byte `json:",omitempty"`
 	Changes        int64  // Made by traffic.
 }
 
@@ -150,6 +152,12 @@ func (s *Simulator) Save(w io.Writer) error {
 	if err == nil {
 		err = write.Encode(line{Simulator: state})
 	}
+	if err == nil {
+		var raw json.RawMessage
+		if raw, err = s.meta.Save(); err == nil {
+			err = write.Encode(line{Meta: raw})
+		}
+	}
 	for _, shop := range shops {
 		if err == nil {
 			err = shop.save(write)
@@ -194,14 +202,15 @@ func (s *Simulator) saved() (*savedSimulator, error) {
 	s.mu.RLock()
 	out.Number = s.number
 	s.mu.RUnlock()
-	var chanceErr, secretErr error
+	var chanceErr, secretErr, metaErr error
 	s.faultsMu.Lock()
 	out.Chance, chanceErr = s.chanceSource.MarshalBinary()
 	s.faultsMu.Unlock()
 	s.secretMu.Lock()
 	out.Secret, secretErr = s.secretSource.MarshalBinary()
+	out.MetaSecret, metaErr = s.metaSource.MarshalBinary()
 	s.secretMu.Unlock()
-	return out, errors.Join(chanceErr, secretErr)
+	return out, errors.Join(chanceErr, secretErr, metaErr)
 }
 
 // save writes the shop; its read lock is held.
@@ -380,12 +389,14 @@ func (l *loader) take(next line) error {
 		}
 		return nil
 	}
-	if next.Simulator == nil && next.Shop == nil && next.Delivery == nil && l.shop == nil {
+	if next.Simulator == nil && next.Shop == nil && next.Delivery == nil && next.Meta == nil && l.shop == nil {
 		return errors.New("a record before its shop")
 	}
 	switch {
 	case next.Simulator != nil:
 		return l.simulator(next.Simulator)
+	case next.Meta != nil:
+		return l.sim.meta.Load(next.Meta)
 	case next.Shop != nil:
 		return l.open(next.Shop)
 	case next.Product != nil:
@@ -423,7 +434,12 @@ func (l *loader) simulator(saved *savedSimulator) error {
 		return s.chanceSource.UnmarshalBinary(saved.Chance)
 	}
 	s.secret = rand.New(s.secretSource)
-	return errors.Join(s.chanceSource.UnmarshalBinary(saved.Chance), s.secretSource.UnmarshalBinary(saved.Secret))
+	err := errors.Join(s.chanceSource.UnmarshalBinary(saved.Chance), s.secretSource.UnmarshalBinary(saved.Secret))
+	if len(saved.MetaSecret) > 0 { // States of before there was Meta's side have none.
+		err = errors.Join(err, s.metaSource.UnmarshalBinary(saved.MetaSecret))
+		s.metaSecret = rand.New(s.metaSource)
+	}
+	return err
 }
 
 func (l *loader) open(saved *savedShop) error {

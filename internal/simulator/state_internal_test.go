@@ -16,12 +16,12 @@ func TestEveryFieldIsSaved(t *testing.T) {
 	}{
 		{reflect.TypeFor[Simulator](), reflect.TypeFor[savedSimulator](), []string{
 			"config", "log", "apps", "handSet", "life", "stopped", // What it was started with.
-			"hooks", "shops", // Lines of their own.
+			"hooks", "shops", "meta", // Lines of their own.
 			"bulk",             // In installations.
 			"clock", "traffic", // Ahead, Changes.
 			"requests", "requestLog", // Ids of requests begin anew, and their log.
 			"mu", "faultsMu", "secretMu", // Locks.
-			"chanceSource", "secretSource", // Chance, Secret.
+			"chanceSource", "secretSource", "metaSource", // Chance, Secret, MetaSecret.
 			"told", // After a restart, calls are drawn for as those before.
 		}},
 		{reflect.TypeFor[Shop](), reflect.TypeFor[savedShop](), []string{

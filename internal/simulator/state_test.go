@@ -265,7 +265,7 @@ func TestAStateThatCannotBeTakenIsRefused(t *testing.T) {
 		"no beginning":    {rest, "not the state"},
 		"cut in a line":   {state[:len(state)-20], "line"},
 		"cut at a line":   {strings.Join(strings.SplitAfter(state, "\n")[:4], ""), "cut after line 4"},
-		"a line less":     {strings.Replace(state, strings.SplitAfter(state, "\n")[2], "", 1), "lines were written"},
+		"a line less":     {strings.Replace(state, strings.SplitAfter(state, "\n")[3], "", 1), "lines were written"},
 		"another form":    {strings.Replace(state, `"Version":1`, `"Version":2`, 1), "form 2"},
 		"two beginnings":  {head + "\n" + state, "line 2"},
 		"two of a domain": {head + "\n" + rest[:strings.LastIndex(rest, `{"End"`)] + rest, "has already been taken"},

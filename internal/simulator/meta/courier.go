@@ -341,10 +341,10 @@ func (m *Meta) watch(key failKey, f *failure) {
 		what  string
 	}{{alertAfter, "failing"}, {disableAfter, "disabled"}} {
 		wait := f.Since.Add(step.after).Sub(m.world.Now())
-		if wait < 0 {
-			continue
+		if wait < 0 && step.what == "failing" {
+			continue // It was told before this was saved.
 		}
-		m.world.After(wait, false, func(context.Context) bool {
+		m.world.After(max(0, wait), false, func(context.Context) bool {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			if m.failing[key] == f {
