@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -79,5 +80,25 @@ func TestEveryFaultAtFacebookHasASentence(t *testing.T) {
 	}
 	if len(meta.FaultSentences) < 30 {
 		t.Errorf("%d sentences", len(meta.FaultSentences))
+	}
+}
+
+// TestFacebookIsDocumented: each fault and each thing that can be driven is on
+// the simulator's page.
+func TestFacebookIsDocumented(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(raw), "### Drive Facebook")
+	text, _, _ = strings.Cut(text, "\n## ")
+	names := meta.ControlNames()
+	for _, knob := range newFacebook(t, nil).m.FaultKnobs() {
+		names = append(names, knob.Name)
+	}
+	for _, name := range names {
+		if !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("%s is not on the page", name)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -41,6 +42,9 @@ type whom struct {
 }
 
 func (in whom) on() bool { return in.On == nil || *in.On }
+
+// ControlNames are what can be done over HTTP.
+func ControlNames() []string { return slices.Sorted(maps.Keys(controls)) }
 
 // done says that it was done.
 var done = map[string]string{"status": "done"}
