@@ -287,6 +287,42 @@ func (p *Pages) mendApp(ctx context.Context, takeOver bool) (stood store.Faceboo
 	return stood, nil
 }
 
+// Probe asks Facebook how a Page stands and writes nothing: the row as a check would
+// leave it, and the fields that the app is subscribed to there.
+func (p *Pages) Probe(ctx context.Context, page store.FacebookPage) (judged store.FacebookPage, fields []string, subscribed bool, err error) {
+	token, err := p.tokenOf(page)
+	if errors.Is(err, errNoPageToken) {
+		return page, nil, false, nil
+	}
+	if err != nil {
+		return page, nil, false, err
+	}
+	info, err := p.meta.Inspect(ctx, token)
+	if err != nil {
+		return page, nil, false, err
+	}
+	page.CheckedAt = mirror.At(p.c.Now())
+	if p.judge(&page, info); page.State != store.PageConnected {
+		return page, nil, false, nil
+	}
+	fields, subscribed, err = p.meta.PageFields(ctx, page.PageID, token)
+	return page, fields, subscribed, err
+}
+
+// ProbeApp asks whether Facebook knows the app by its secret, and for its
+// subscription to Pages; found is false where there is none. Nothing is written.
+func (p *Pages) ProbeApp(ctx context.Context) (s facebook.AppSubscription, found bool, err error) {
+	if _, err := p.meta.CheckApp(ctx); err != nil {
+		return s, false, err
+	}
+	all, err := p.meta.AppSubscriptions(ctx)
+	if err != nil {
+		return s, false, err
+	}
+	s, found = ofPages(all)
+	return s, found, nil
+}
+
 // knownMissing reports that what lacks of the wanted fields lacked when all were
 // asked for: Meta does not take them.
 func (p *Pages) knownMissing(ctx context.Context, fields []string) bool {

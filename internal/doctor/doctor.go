@@ -61,6 +61,7 @@ func Checks() []Check {
 		{"clock", clock},
 		{"scopes", scopes},
 		{"subscriptions", subscriptions},
+		{"facebook", facebookPages},
 		{"service", service},
 	}
 }
