@@ -46,9 +46,9 @@ type simCommand struct {
 	Consent     bool          `help:"Show the consent page, and Facebook's dialog, instead of letting every install and login through."`
 
 	Page             []string `default:"Demo Page" help:"Facebook Pages to make. One more is there on which nobody may write."`
-	FacebookID       string   `name:"facebook-app-id" default:"100200300400500" help:"The app's id at Meta."`
-	FacebookSecret   string   `name:"facebook-app-secret" default:"sim-facebook-secret" help:"The app's secret at Meta: worth nothing outside this simulator."`
-	FacebookRedirect []string `name:"facebook-redirect" default:"http://127.0.0.1:5000/facebook/callback" help:"Addresses that Facebook may send a person back to. It tells of removed apps and of deletions beside the first: /facebook/deauthorize and /facebook/deletion."`
+	FacebookID       string   `name:"meta-app-id" default:"100200300400500" help:"The app's id at Meta."`
+	FacebookSecret   string   `name:"meta-app-secret" default:"sim-facebook-secret" help:"The app's secret at Meta: worth nothing outside this simulator."`
+	FacebookRedirect []string `name:"meta-redirect" default:"http://127.0.0.1:5000/facebook/callback" help:"Addresses that Facebook may send a person back to. It tells of removed apps and of deletions beside the first: /facebook/deauthorize and /facebook/deletion."`
 }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
@@ -66,7 +66,7 @@ func (c *simCommand) catalogue() (simulator.Catalogue, error) {
 		return out, usagef("--save-every %s: it is not below zero", c.SaveEvery)
 	}
 	if len(c.FacebookRedirect) == 0 {
-		return out, usagef("--facebook-redirect: it names an address")
+		return out, usagef("--meta-redirect: it names an address")
 	}
 	if c.Products < 0 || c.Variants < 0 {
 		return out, usagef("--products and --variants count goods: they are not below zero")
@@ -167,7 +167,7 @@ and at its simulated Facebook:
   FACEBOOK_REDIRECT_URI=%s
   FACEBOOK_VERIFY_TOKEN=any-text-of-yours
 
-It sends merchants back to %s and nowhere else (--app-redirect), people at Facebook to %s (--facebook-redirect).
+It sends merchants back to %s and nowhere else (--app-redirect), people at Facebook to %s (--meta-redirect).
 %s%s
 Its page is %s/_sim/: change prices and stock, watch webhooks, turn on faults. End it with Ctrl-C.
 `

@@ -176,7 +176,7 @@ func TestSimTellsWhatReachesItsFacebook(t *testing.T) {
 		if err != nil || !strings.Contains(string(body), "Tea House") || !strings.Contains(string(body), "Mia Merchant") {
 			t.Errorf("status %d, %v:\n%s", response.StatusCode, err, body)
 		}
-	}, "--page", "Tea House", "--facebook-app-id", "77", "--products", "1")
+	}, "--page", "Tea House", "--meta-app-id", "77", "--products", "1")
 	for _, want := range []string{"/graph.facebook.com\n", "/www.facebook.com\n", "FACEBOOK_APP_ID=77\n", "FACEBOOK_APP_SECRET=sim-facebook-secret\n",
 		"FACEBOOK_REDIRECT_URI=http://127.0.0.1:5000/facebook/callback\n", "FACEBOOK_VERIFY_TOKEN="} {
 		if !strings.Contains(printed, want) {

@@ -341,7 +341,7 @@ func TestFacebookIsKeptInTheState(t *testing.T) {
 	if err := g.Save(&saved); err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Load(&saved); err == nil || !strings.Contains(err.Error(), "--facebook-app-id") {
+	if err := other.Load(&saved); err == nil || !strings.Contains(err.Error(), "--meta-app-id") {
 		t.Errorf("an app that is not registered: %v", err)
 	}
 }

@@ -93,7 +93,7 @@ func (m *Meta) Load(raw json.RawMessage) error {
 	defer m.mu.Unlock()
 	known := func(id string) error {
 		if m.apps[id] == nil {
-			return fmt.Errorf("load Meta's side: app %s is not registered now: register it (--facebook-app-id), or start without this file", id)
+			return fmt.Errorf("load Meta's side: app %s is not registered now: register it (--meta-app-id), or start without this file", id)
 		}
 		return nil
 	}
