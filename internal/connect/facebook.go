@@ -89,7 +89,7 @@ func (p *Pages) AddAppSecret(ctx context.Context, s secret.Secret) error {
 	alone.Secrets = func() []secret.Secret { return []secret.Secret{s} }
 	_, err := facebook.New(alone).CheckApp(ctx)
 	if facebook.ClassOf(err) == facebook.ClassSecret {
-		return fmt.Errorf("Facebook does not take this secret for app %s, so nothing was changed: %w", p.AppID, err)
+		return fmt.Errorf("the secret is not the one of app %s at Facebook, so nothing was changed: %w", p.AppID, err)
 	}
 	if err != nil {
 		return fmt.Errorf("try the new secret at Facebook: %w", err)

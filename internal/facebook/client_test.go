@@ -138,7 +138,9 @@ func TestNoSecretIsInAnError(t *testing.T) {
 			w.WriteHeader(502)
 			_, _ = io.WriteString(w, "<html>"+r.URL.String())
 		},
-		"moved": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere?"+r.URL.RawQuery, 302) },
+		"moved": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere?"+r.URL.RawQuery, http.StatusFound)
+		},
 		"cut":   func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, `{"x":"`+r.URL.RawQuery) },
 		"form":  func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprintf(w, `[%q]`, r.URL.RawQuery) },
 		"abort": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },

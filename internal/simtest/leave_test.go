@@ -158,7 +158,7 @@ func (w *world) returnOrStay() {
 		if !s.back.IsZero() {
 			switch err := w.tryReturn(s); {
 			case err == nil:
-			case w.stateOf(s) != store.ShopConnected && w.sim.Now().Sub(time.Now()).Abs() > strangersClock && strings.Contains(err.Error(), "the clock of this service is wrong"):
+			case w.stateOf(s) != store.ShopConnected && time.Until(w.sim.Now()).Abs() > strangersClock && strings.Contains(err.Error(), "the clock of this service is wrong"):
 				w.count("logins refused for the clock", 1)
 			default:
 				w.violate("return", "%s cannot connect again: %v", s.shop.Domain, err)
