@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -121,6 +122,9 @@ func (c *driftCommand) row(e *env, row query.DriftRow) error {
 	}
 	fmt.Fprintln(e.stdout)
 	for _, field := range row.Fields {
+		if bytes.Equal(field.Old, field.New) {
+			continue // Of a record that is missing or was deleted, all are listed.
+		}
 		if _, err := fmt.Fprintf(e.stdout, "    %s: %s -> %s\n", field.Field, shownValue(field.Old), shownValue(field.New)); err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func table(w io.Writer, header string, rows func(add func(cells ...any))) error 
 }
 
 type exportCommand struct {
-	Shop string `required:"" help:"The shop's full myshopify domain."`
+	Shop string `help:"The shop's full myshopify domain. May be left out where there is one shop."`
 }
 
 func (c *exportCommand) Run(e *env) error {
@@ -60,11 +60,15 @@ func (c *exportCommand) Run(e *env) error {
 		return err
 	}
 	defer db.Close()
-	return reader.Export(e.ctx, e.stdout, c.Shop)
+	shop, err := reader.ShopOrOnly(e.ctx, c.Shop)
+	if err != nil {
+		return err
+	}
+	return reader.Export(e.ctx, e.stdout, shop.Domain)
 }
 
 type searchCommand struct {
-	Shop      string   `required:"" help:"The shop's full myshopify domain."`
+	Shop      string   `help:"The shop's full myshopify domain. May be left out where there is one shop."`
 	Words     []string `arg:"" optional:"" help:"What to look for in titles, vendors, types, tags, options and SKUs."`
 	Available bool     `help:"Only what is for sale now."`
 	Limit     int      `default:"20" help:"How many to show."`
@@ -77,7 +81,7 @@ func (c *searchCommand) Run(e *env) error {
 		return err
 	}
 	defer db.Close()
-	shop, err := reader.Shop(e.ctx, c.Shop)
+	shop, err := reader.ShopOrOnly(e.ctx, c.Shop)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 type replayCommand struct {
-	Shop        string `required:"" help:"The shop's full myshopify domain."`
+	Shop        string `help:"The shop's full myshopify domain. May be left out where there is one shop."`
 	Since       string `help:"Only webhooks received since: a time (2026-11-24T10:00:00Z) or an age (36h). Default: all that are stored."`
 	Topic       string `help:"Only this topic, such as products/update."`
 	Quarantined bool   `help:"Those in quarantine too."`
@@ -37,7 +37,7 @@ func (c *replayCommand) Run(e *env) error {
 		return err
 	}
 	defer beside.Close()
-	shop, err := beside.Query.Shop(e.ctx, c.Shop)
+	shop, err := beside.Query.ShopOrOnly(e.ctx, c.Shop)
 	if err != nil {
 		return err
 	}

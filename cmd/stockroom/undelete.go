@@ -11,7 +11,7 @@ import (
 )
 
 type undeleteCommand struct {
-	Shop string   `required:"" help:"The shop's full myshopify domain."`
+	Shop string   `help:"The shop's full myshopify domain. May be left out where there is one shop."`
 	IDs  []string `arg:"" name:"gid" help:"Global ids, as the export gives them."`
 	JSON bool     `help:"Print JSON."`
 }
@@ -29,7 +29,7 @@ func (c *undeleteCommand) Run(e *env) error {
 		return err
 	}
 	defer beside.Close()
-	shops, err := chosenShops(e, beside, c.Shop)
+	shop, err := beside.Query.ShopOrOnly(e.ctx, c.Shop)
 	if err != nil {
 		return err
 	}
@@ -37,9 +37,9 @@ func (c *undeleteCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	task, err := followTask(e, beside, store.Task{ShopID: shops[0].ID, Kind: store.TaskUndelete, Reason: "manual", Args: encoded})
+	task, err := followTask(e, beside, store.Task{ShopID: shop.ID, Kind: store.TaskUndelete, Reason: "manual", Args: encoded})
 	if err != nil {
-		return fmt.Errorf("undelete in %s: %w", c.Shop, err)
+		return fmt.Errorf("undelete in %s: %w", shop.Domain, err)
 	}
 	if task.State == store.RunFailed {
 		return errors.New(task.Error)

@@ -12,7 +12,7 @@ import (
 )
 
 type whyCommand struct {
-	Shop string `required:"" help:"The shop's full myshopify domain."`
+	Shop string `help:"The shop's full myshopify domain. May be left out where there is one shop."`
 	What string `arg:"" help:"A global id, such as gid://shopify/Product/1, or a variant's SKU."`
 	JSON bool   `help:"Print JSON."`
 }
@@ -27,7 +27,7 @@ func (c *whyCommand) Run(e *env) error {
 		return err
 	}
 	defer beside.Close()
-	shop, err := beside.Query.Shop(e.ctx, c.Shop)
+	shop, err := beside.Query.ShopOrOnly(e.ctx, c.Shop)
 	if err != nil {
 		return err
 	}

@@ -98,6 +98,25 @@ func (r *Reader) Shop(ctx context.Context, domain string) (store.Shop, error) {
 	return shop, err
 }
 
+// ShopOrOnly finds a shop by its domain, or, where none is given, the only one that is known.
+func (r *Reader) ShopOrOnly(ctx context.Context, domain string) (store.Shop, error) {
+	if domain != "" {
+		return r.Shop(ctx, domain)
+	}
+	var shops []store.Shop
+	err := r.store.View(ctx, func(tx *store.Tx) (err error) {
+		shops, err = tx.Shops()
+		return err
+	})
+	if err != nil {
+		return store.Shop{}, fmt.Errorf("list shops: %w", err)
+	}
+	if len(shops) != 1 {
+		return store.Shop{}, &Error{NotFound, fmt.Sprintf("%d shops are known", len(shops)), "name one by its full myshopify domain, with --shop; `stockroom shops list` lists them"}
+	}
+	return shops[0], nil
+}
+
 func findShop(tx *store.Tx, domain string) (store.Shop, error) {
 	shop, err := tx.ShopByDomain(domain)
 	if errors.Is(err, store.ErrNotFound) {

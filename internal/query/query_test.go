@@ -478,3 +478,23 @@ func TestWritingAScopeIncludesReadingIt(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 }
+
+// TestTheOnlyShopNeedsNoName, and of several one has to be named.
+func TestTheOnlyShopNeedsNoName(t *testing.T) {
+	s := storetest.Open(t)
+	reader := query.New(s, time.Now)
+	if _, err := reader.ShopOrOnly(t.Context(), ""); err == nil {
+		t.Error("without any shop one was found")
+	}
+	only := storetest.Sample(t, s, "a.myshopify.com")
+	if shop, err := reader.ShopOrOnly(t.Context(), ""); err != nil || shop.ID != only.ID {
+		t.Errorf("the only shop: %+v, %v", shop, err)
+	}
+	storetest.Sample(t, s, "b.myshopify.com")
+	if _, err := reader.ShopOrOnly(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "--shop") {
+		t.Errorf("of two shops: %v", err)
+	}
+	if shop, err := reader.ShopOrOnly(t.Context(), "b.myshopify.com"); err != nil || shop.Domain != "b.myshopify.com" {
+		t.Errorf("the one that is named: %+v, %v", shop, err)
+	}
+}
