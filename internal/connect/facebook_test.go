@@ -395,6 +395,9 @@ func TestMessagesWaitSealedUntilTheirTime(t *testing.T) {
 			t.Errorf("%s: %d, %v", query, n, err)
 		}
 	}
+	if n := w.count("inbox WHERE topic = 'facebook/page' AND CAST(body AS TEXT) <> '{}'"); n != 0 {
+		t.Errorf("%d bodies are kept twice", n)
+	}
 	w.later(7 * 24 * time.Hour)
 	storetest.Update(t, w.store, func(tx *store.Tx) error {
 		now := mirror.At(time.Now().Add(7*24*time.Hour + time.Minute))
