@@ -69,7 +69,7 @@ func TestNodeClientsWorkByTheirEnvironmentAlone(t *testing.T) {
 	p.end()
 }
 
-// The tunnel leads to the simulator's shops and nowhere else.
+// The tunnel leads to what is simulated and nowhere else.
 func TestTheTunnelLeadsToShopsAlone(t *testing.T) {
 	w := newWorld(t, simulator.Catalogue{Products: 1}, nil)
 	address, certificate := secured(t, w)
@@ -83,6 +83,8 @@ func TestTheTunnelLeadsToShopsAlone(t *testing.T) {
 		proxy, target, refusal string
 	}{
 		{address, "https://" + domain + "/", ""},
+		{address, "https://graph.facebook.com/v26.0/me", ""},
+		{address, "https://www.facebook.com/v26.0/dialog/oauth", ""},
 		{address, "https://" + domain + ":4010/", "Forbidden"},
 		{address, "https://example.com/", "Forbidden"},
 		{address, strings.Replace(w.url, "http:", "https:", 1), "Forbidden"},
