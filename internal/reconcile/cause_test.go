@@ -350,6 +350,52 @@ func TestStockThatMovesDuringThePollIsNoDrift(t *testing.T) {
 	}
 }
 
+// TestStockWhoseReadIsOwedIsPutDownToThat: the level is taken over, and what is for
+// sale of it waits for a read by id that the shop does not answer.
+func TestStockWhoseReadIsOwedIsPutDownToThat(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lost bool // The webhook, so that a sweep finds the level.
+		want mirror.Cause
+	}{"told by a webhook": {false, mirror.CauseNotApplied}, "found by a sweep": {true, mirror.CauseNever}} {
+		t.Run(name, func(t *testing.T) {
+			b := still(t, 5)
+			config := b.config
+			config.Patience = time.Millisecond
+			b.poller = reconcile.NewPoller(config, b.hydrator)
+			faults := simulator.Faults{Null: []string{"InventoryItem", "Product"}}
+			if tt.lost {
+				faults.Lose = map[string]float64{"*": 1}
+			}
+			b.sim.SetFaults(faults)
+			b.pass(5 * time.Second)
+			level := b.firstProduct().Variants[0].Item.Levels[0]
+			b.edit(b.shop.SetStock(level.Item.ID, level.Location.ID, 4711))
+			b.hear()
+			if tt.lost {
+				b.pass(2 * time.Minute)
+				b.sweep(reconcile.SweepArgs{})
+			}
+			b.pass(5 * time.Second)
+			run, report := b.run("poll", false)
+			if run.State != store.RunPartial {
+				t.Fatalf("the poll ended %s:\n%s", run.State, report.Text())
+			}
+			judged := 0
+			for _, row := range b.drift(run.ID) {
+				if row.Kind == mirror.KindProductVariantDerived {
+					judged++
+					if row.Cause != string(tt.want) {
+						t.Errorf("%s: %q (%s), want %q", row.ID, row.Cause, row.Note, tt.want)
+					}
+				}
+			}
+			if judged == 0 {
+				t.Error("what is for sale did not drift")
+			}
+		})
+	}
+}
+
 // TestStockOfACutFileIsNotTheServicesFault: the variants of the file are merged as
 // they come, their levels are not believed.
 func TestStockOfACutFileIsNotTheServicesFault(t *testing.T) {

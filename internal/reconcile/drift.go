@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,8 +96,8 @@ func (r *reading) neverSeen(tx *store.Tx, rows []store.DriftRow) ([]store.DriftR
 
 // drifted lists the records that differ themselves from what was read. What
 // moves without a timestamp, and was asked to be read by id since the run
-// began, was told of by a webhook: it is not missed but under way. (All that was
-// asked for before was read then.)
+// began, was told of by a webhook: it is not missed but under way. What was asked
+// for before was read then, unless the shop did not answer: that is a cause.
 func (r *reading) drifted(tx *store.Tx, steps []apply.Step) ([]store.DriftRow, error) {
 	var rows []store.DriftRow
 	for _, step := range steps {
@@ -144,12 +145,18 @@ func (r *reading) drifted(tx *store.Tx, steps []apply.Step) ([]store.DriftRow, e
 	}
 	kept := rows[:0]
 	for _, row := range rows {
-		heard := max(named[row.ID], named[row.Parent], named[row.Link])
+		owed, heard := false, mirror.Instant(0)
+		for _, id := range []mirror.GID{row.ID, row.Parent, row.Link} {
+			at, asked := named[id]
+			owed, heard = owed || asked, max(heard, at)
+		}
 		switch governed := mirror.InfoOf(row.Kind).Governed; {
 		case !governed && heard >= r.run.StartedAt:
 			continue
-		case governed && heard != 0 && heard >= row.ChangedAt:
-			row.Cause, row.Note = string(mirror.CauseNotApplied), "a webhook named it, and the read by id that it asked for was still owed"
+		case governed && heard != 0 && heard >= row.ChangedAt, !governed && heard != 0:
+			row.Cause, row.Note = string(mirror.CauseNotApplied), cmp.Or(row.Note, "a webhook named it, and the read by id that it asked for was still owed")
+		case !governed && owed:
+			row.Cause, row.Note = string(mirror.CauseNever), cmp.Or(row.Note, "no webhook named it, and the read by id that another read had asked for was still owed")
 		}
 		kept = append(kept, row)
 	}
@@ -186,15 +193,17 @@ func seen(tx *store.Tx, shop int64, rows []store.DriftRow) ([]store.DriftRow, []
 	return rows, ids, nil
 }
 
-// namedAndOwed tells when webhooks last named those of the ids whose read by id
-// is owed. A run may ask for reads itself, where what it found is in doubt:
-// those are no sign of a webhook.
+// namedAndOwed lists those of the ids whose read by id is owed, with when webhooks
+// last named them; zero where none did: a run and a sweep ask for reads themselves.
 func (r *reading) namedAndOwed(tx *store.Tx, ids []mirror.GID) (map[mirror.GID]mirror.Instant, error) {
 	owed, err := tx.Demanded(r.shop.ID, ids)
 	if err != nil || len(owed) == 0 {
 		return nil, err
 	}
-	heard := map[mirror.GID]mirror.Instant{}
+	heard := make(map[mirror.GID]mirror.Instant, len(owed))
+	for id := range owed {
+		heard[id] = 0
+	}
 	err = tx.ToldSince(r.shop.ID, keys(owed), 0, func(e store.Entry) error {
 		heard[e.Key.ID] = max(heard[e.Key.ID], e.Heard)
 		return nil

@@ -222,7 +222,9 @@ func (j *judge) batch(rows []store.DriftRow, hanging bool) error {
 				continue
 			}
 			row.ChangedAt = e.Changed
-			row.Cause, row.Note = judged(e)
+			if row.Cause == "" || len(e.Through) > 0 { // Else the run itself has seen why.
+				row.Cause, row.Note = judged(e)
+			}
 		}
 		j.miss(row)
 		kept = append(kept, row)
