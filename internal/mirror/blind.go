@@ -39,7 +39,9 @@ const longestLag = 15 * time.Minute
 
 // lagging: the total was read so soon after the stock moved, as far as that is
 // known, that Shopify itself may have shown the old one.
-func lagging(e Evidence) bool { return e.Changed == 0 || e.Read < e.Changed.Add(longestLag) }
+func lagging(e Evidence) bool {
+	return e.Changed == 0 || e.Read >= e.Changed.Add(-clockSlack) && e.Read < e.Changed.Add(longestLag)
+}
 
 // BlindSpots are the facts that change without a webhook of their own.
 var BlindSpots = []BlindSpot{

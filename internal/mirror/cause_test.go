@@ -64,6 +64,7 @@ func TestJudge(t *testing.T) {
 		"a hand's members":                          {mirror.Evidence{Kind: mirror.KindCollectionMembers, Fields: []string{"productIds"}, Found: found}, mirror.CauseNever},
 		"a lagging total":                           {mirror.Evidence{Kind: mirror.KindProductDerived, Fields: []string{"totalInventory"}, Found: found}, mirror.CauseNoWebhook},
 		"a total read soon after its stock moved":   {mirror.Evidence{Kind: mirror.KindProductDerived, Fields: []string{"totalInventory"}, Changed: changed, Read: after(14 * time.Minute), Found: found}, mirror.CauseNoWebhook},
+		"a total read before its stock moved":       {mirror.Evidence{Kind: mirror.KindProductDerived, Fields: []string{"totalInventory"}, Changed: changed, Read: after(-48 * time.Hour), Found: found}, mirror.CauseNever},
 		"a total read long after its stock moved":   {mirror.Evidence{Kind: mirror.KindProductDerived, Fields: []string{"totalInventory"}, Changed: changed, Read: after(16 * time.Minute), Found: found}, mirror.CauseOurs},
 		"a total and an image":                      {mirror.Evidence{Kind: mirror.KindProductDerived, Fields: []string{"featuredImageUrl", "totalInventory"}, Found: found}, mirror.CauseNever},
 		"a discount's target, and updatedAt moved":  {mirror.Evidence{Kind: mirror.KindDiscount, Fields: []string{"appliesTo", "updatedAt"}, Changed: changed, Found: found}, mirror.CauseNever},

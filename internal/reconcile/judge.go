@@ -215,9 +215,9 @@ func (j *judge) batch(rows []store.DriftRow, hanging bool) error {
 			if err != nil {
 				return err
 			}
-			if !mirror.InfoOf(row.Kind).Governed && len(e.Through) == 0 && e.Changed >= j.run.StartedAt.Seconds() {
-				// What it follows from moved while the run was under way: that is no
-				// drift (see driftOf), and so neither is this.
+			if ofStock(e) && len(e.Through) == 0 && e.Changed >= j.run.StartedAt.Seconds() {
+				// The stock that it follows from moved while the run was under way: that
+				// is no drift (see driftOf), and so neither is this.
 				moved = append(moved, row)
 				continue
 			}
@@ -233,6 +233,13 @@ func (j *judge) batch(rows []store.DriftRow, hanging bool) error {
 		return err
 	}
 	return j.tx.SetCauses(j.run.ID, kept)
+}
+
+// ofStock tells drift that is all of what follows from stock.
+func ofStock(e mirror.Evidence) bool {
+	return !mirror.InfoOf(e.Kind).Governed && len(e.Fields) > 0 && !slices.ContainsFunc(e.Fields, func(field string) bool {
+		return field != "totalInventory" && field != "inventoryQuantity" && field != "availableForSale"
+	})
 }
 
 // told is what webhooks told of the rows' records and of their subjects.

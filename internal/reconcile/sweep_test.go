@@ -204,6 +204,33 @@ func TestSweepFindsWhatTheIndexShowedLate(t *testing.T) {
 	}
 }
 
+// TestSweepFindsWhatTheIndexShowedOutOfOrder: the first pass saw a later change and
+// not an earlier one. A mark at the greatest time seen would pass over that.
+func TestSweepFindsWhatTheIndexShowedOutOfOrder(t *testing.T) {
+	b := newBench(t, simulator.Catalogue{Products: 5})
+	b.mustRun("import")
+	b.loseWebhooks()
+	ids := b.shop.Products.IDs()
+	b.pass(30 * time.Minute)
+	b.retitle(ids[0], "Early")
+	b.pass(time.Minute)
+	b.retitle(ids[1], "Later")
+	b.pass(time.Minute)
+	client := *http.DefaultClient
+	client.Transport = withoutFirstProduct{}
+	b.client = b.newClient(&client)
+	b.mustSweep(reconcile.SweepArgs{})
+	if early, later := b.title(ids[0]), b.title(ids[1]); early == "Early" || later != "Later" {
+		t.Fatalf("after the first pass the titles are %q and %q", early, later)
+	}
+	b.client = b.newClient(nil)
+	b.pass(time.Minute)
+	b.mustSweep(reconcile.SweepArgs{})
+	if got := b.title(ids[0]); got != "Early" {
+		t.Errorf("the title is %q", got)
+	}
+}
+
 // TestMarksMoveAfterCompletePassesOnly: what could not be read is asked for
 // from where it was asked for before.
 func TestMarksMoveAfterCompletePassesOnly(t *testing.T) {
